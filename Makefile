@@ -1,0 +1,42 @@
+# Everything a person types. Each target calls what it needs; nothing is installed outside .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+JOBS ?= 2
+
+.PHONY: setup run test check bench fuzz requirements clean help
+
+help:            ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
+
+setup: $(STAMP)  ## create .venv with the pinned dependencies
+$(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: setup       ## play one simulated trading day with the demo baskets
+	@$(BIN)/baskets demo
+
+test: setup      ## all tests, with the slowest printed
+	@$(BIN)/pytest -n $(JOBS)
+
+check: setup     ## style, types, layers, clock reads
+	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > .import-lint.log || (cat .import-lint.log; exit 1)
+	@rm -f .import-lint.log
+	@$(BIN)/python tools/house_rules.py
+
+bench: setup     ## figures, side by side with peers or limits
+	@$(BIN)/python -m benchmarks
+
+requirements: setup ## compile the pinned requirement files anew
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal pyproject.toml -o requirements/run.txt
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal --group dev pyproject.toml -o requirements/dev.txt
+
+clean:           ## remove what the other targets made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis out

@@ -1,0 +1,1 @@
+"""Run multi-leg index-option strategies over several Indian brokers at once."""

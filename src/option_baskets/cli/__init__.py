@@ -1,0 +1,53 @@
+"""The command ``baskets``. Every command lives in a module of its own and is imported only when it is used."""
+
+from importlib import import_module
+
+import click
+
+_COMMANDS = {
+    "bench": "Measure this machine: the timer's precision, the replay's speed.",
+    "calendar": "Sessions, holidays, expiries and lot sizes of a month.",
+    "check": "Check basket files and say what to mend.",
+    "demo": "Play one simulated trading day with the demo baskets.",
+    "import": "Turn market data files into the canonical form.",
+    "replay": "Run baskets over recorded days.",
+    "run": "Run the trading day: real or accelerated clock.",
+    "simulate": "Write simulated days in the canonical form.",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"option_baskets.cli.{cmd_name}_command")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, _COMMANDS[name]) for name in sorted(_COMMANDS)])
+
+    def invoke(self, ctx: click.Context) -> object:
+        from option_baskets.domain.errors import OptionBasketsError
+
+        try:
+            return super().invoke(ctx)
+        except OptionBasketsError as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="option-baskets")
+def main() -> None:
+    """Run multi-leg index-option strategies over several brokers at once.
+
+    \b
+    Examples:
+      baskets demo                                        a whole simulated day in seconds
+      baskets check examples/conservative-income.toml     is this basket file right?
+      baskets replay DIR --basket FILE --date 2022-06-30  what would it have done?
+    """

@@ -1,0 +1,181 @@
+"""What a user wrote: baskets, strategies, legs. Nothing here is resolved and nothing names a broker."""
+
+from dataclasses import dataclass, field
+from datetime import time
+from decimal import Decimal
+from enum import StrEnum
+
+from option_baskets.domain.contract import ContractType, Side
+
+MAX_STRATEGIES = 10
+MAX_LEGS = 6
+
+
+class Mode(StrEnum):
+    PAPER = "paper"
+    LIVE = "live"
+
+
+class Weekday(StrEnum):
+    MON = "MON"
+    TUE = "TUE"
+    WED = "WED"
+    THU = "THU"
+    FRI = "FRI"
+
+
+class Reference(StrEnum):
+    """The price strikes are measured from."""
+
+    SPOT = "spot"
+    SYNTHETIC = "synthetic"
+    FUTURE = "future"
+
+
+class Series(StrEnum):
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+
+
+class OnFailure(StrEnum):
+    """What becomes of an account's part of a run when an entry leg cannot be had."""
+
+    UNWIND = "unwind"
+    KEEP = "keep"
+
+
+class StrikeRule(StrEnum):
+    ATM = "atm"
+    ATM_POINTS = "atm_points"
+    PREMIUM = "premium"
+    OF_LEG = "of_leg"
+
+
+class Pick(StrEnum):
+    CLOSEST = "closest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpiryRule:
+    """``weekly`` n: the n-th distinct listed expiry of any series on or after the day; ``monthly`` n: of monthlies."""
+
+    series: Series = Series.WEEKLY
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strike:
+    """Which strike. Only the fields of its rule are set:
+
+    ``atm``: ``offset`` steps · ``atm_points``: ``points`` · ``premium``: ``pick`` and ``value`` (rupees per unit) ·
+    ``of_leg``: ``leg`` (an earlier leg's id) and ``points``. Positive is out of the money for the leg's own type.
+    """
+
+    rule: StrikeRule
+    offset: int | None = None
+    points: Decimal | None = None
+    pick: Pick | None = None
+    value: Decimal | None = None
+    leg: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distance:
+    """A distance from the entry price: ``percent`` of it, or ``points`` (rupees per unit). Exactly one is set."""
+
+    percent: Decimal | None = None
+    points: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        if (self.percent is None) == (self.points is None):
+            raise ValueError("give percent or points, and only one of them")
+
+    def of(self, entry: Decimal) -> Decimal:
+        """The distance in rupees per unit for this entry price, unrounded."""
+        if self.points is not None:
+            return self.points
+        assert self.percent is not None
+        return entry * self.percent / 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegSpec:
+    """One leg as the user wrote it. ``ratio`` is lots per unit of the strategy."""
+
+    id: str
+    side: Side
+    type: ContractType
+    ratio: int = 1
+    strike: Strike | None = None
+    """None for a future only."""
+    expiry: ExpiryRule | None = None
+    """None: the strategy's rule; a future's default is the nearest monthly."""
+    stop: Distance | None = None
+    target: Distance | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """When, in exchange time. ``days`` and ``dte`` must both hold; an empty ``dte`` means any."""
+
+    entry: time
+    exit: time
+    days: tuple[Weekday, ...] = tuple(Weekday)
+    dte: tuple[int, ...] = ()
+    """Trading days after today up to and including the strategy's earliest leg expiry; 0 on expiry day."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strategy:
+    """A plan: at most six legs on one underlying. It names no broker; allocations do."""
+
+    id: str
+    basket_id: str
+    name: str
+    underlying: str
+    schedule: Schedule
+    legs: tuple[LegSpec, ...]
+    expiry: ExpiryRule = field(default_factory=ExpiryRule)
+    reference: Reference = Reference.SPOT
+    naked: bool = False
+    """The user accepts shorts with less cover than the plan has at full entry."""
+    special_sessions: bool = False
+    """Trade weekend, Muhurat and disaster-recovery sessions too."""
+    on_failure: OnFailure = OnFailure.UNWIND
+    entry_grace_seconds: int = 60
+    """A late entry is still taken within this many seconds of its minute."""
+    slippage_limit_percent: Decimal = Decimal(5)
+    """How far an entry is chased from the price known at its minute, in % of it (at least 2 rupees)."""
+    paused: bool = False
+    version: int = 0
+
+    def leg(self, leg_id: str) -> LegSpec:
+        return next(leg for leg in self.legs if leg.id == leg_id)
+
+    def expiry_rule(self, leg: LegSpec) -> ExpiryRule:
+        if leg.expiry is not None:
+            return leg.expiry
+        return ExpiryRule(series=Series.MONTHLY) if leg.type is ContractType.FUT else self.expiry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basket:
+    """A user's container of at most ten strategies."""
+
+    id: str
+    name: str
+    capital: Decimal
+    """Rupees."""
+    mode: Mode = Mode.PAPER
+    paused: bool = False
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerAccount:
+    """A user's account at a broker, without its secrets."""
+
+    id: str
+    broker: str = "paper"
+    charges_as: str = "zerodha"
+    """Whose brokerage and rate limits apply; matters for paper accounts."""

@@ -1,0 +1,137 @@
+"""A run: one strategy on one cycle, with the strategy as it was when it entered and every position it opened."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from option_baskets.domain.allocation import Allocation
+from option_baskets.domain.basket import Basket, Strategy
+from option_baskets.domain.contract import Contract, Side
+from option_baskets.domain.money import ZERO
+from option_baskets.domain.reasons import ExitReason, Reason
+
+
+class RunStatus(StrEnum):
+    SCHEDULED = "SCHEDULED"
+    ENTERING = "ENTERING"
+    ACTIVE = "ACTIVE"
+    EXITING = "EXITING"
+    CLOSED = "CLOSED"
+    SKIPPED = "SKIPPED"
+    FAILED = "FAILED"
+
+    @property
+    def is_over(self) -> bool:
+        return self in {RunStatus.CLOSED, RunStatus.SKIPPED, RunStatus.FAILED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegPosition:
+    """A resolved leg on one account: (leg, account, entry number), what was intended, and what was filled.
+
+    Filled quantities and values come from fills alone. Quantities are units, values rupees.
+    """
+
+    leg: str
+    account: str
+    entry_number: int
+    contract: Contract
+    side: Side
+    lots: int
+    lot_size: int
+    freeze_quantity: int | None
+    tick: Decimal
+    entered: int = 0
+    entered_value: Decimal = ZERO
+    exited: int = 0
+    exited_value: Decimal = ZERO
+    entry_time: datetime | None = None
+    """When the entry was first filled."""
+    exit_time: datetime | None = None
+    """When the last unit was closed."""
+    entry_final: bool = False
+    """No more of the entry will be filled."""
+    exit_reason: ExitReason | None = None
+    """The rule that first decided to close it; later causes join and do not replace it."""
+    exit_level: Decimal | None = None
+    """The price at which a rule that fired inside a recorded bar fills."""
+    shortfall: Reason | None = None
+    """Why less than intended was entered."""
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        return (self.leg, self.account, self.entry_number)
+
+    @property
+    def intended(self) -> int:
+        return self.lots * self.lot_size
+
+    @property
+    def open(self) -> int:
+        """Units still held."""
+        return self.entered - self.exited
+
+    @property
+    def entry_price(self) -> Decimal | None:
+        """Average fill of the entry, rupees per unit, exact; None before the first fill."""
+        return self.entered_value / self.entered if self.entered else None
+
+    @property
+    def exit_price(self) -> Decimal | None:
+        return self.exited_value / self.exited if self.exited else None
+
+    @property
+    def gross(self) -> Decimal:
+        """Realised profit in rupees on the units closed so far, before charges."""
+        if not self.exited:
+            return ZERO
+        cost = self.entered_value if self.exited == self.entered else self.entered_value * self.exited / self.entered
+        return (self.exited_value - cost) * self.side.sign
+
+    def unrealised(self, last: Decimal) -> Decimal:
+        """Profit in rupees on the units still held, at this price."""
+        if not self.open:
+            return ZERO
+        cost = self.entered_value * self.open / self.entered
+        return (last * self.open - cost) * self.side.sign
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shortfall:
+    """Lots intended but not traded, with the reason: nothing intended disappears (I1)."""
+
+    leg: str
+    account: str
+    quantity: int
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One strategy on one cycle. An open run keeps the strategy version it entered with."""
+
+    id: str
+    user_id: str
+    date: date
+    cycle: int
+    basket: Basket
+    strategy: Strategy
+    allocations: tuple[Allocation, ...]
+    entry_at: datetime
+    exit_at: datetime
+    status: RunStatus = RunStatus.SCHEDULED
+    reason: Reason | None = None
+    detail: str = ""
+    """A sentence for a person: why it was skipped or failed, or what was adjusted."""
+    positions: tuple[LegPosition, ...] = ()
+    shortfalls: tuple[Shortfall, ...] = ()
+    version: int = 0
+
+    def position(self, key: tuple[str, str, int]) -> LegPosition:
+        return next(position for position in self.positions if position.key == key)
+
+    @property
+    def is_flat(self) -> bool:
+        return all(position.open == 0 for position in self.positions)

@@ -1,0 +1,196 @@
+"""What the engine needs of the world. Every adapter of a port passes that port's one contract suite."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Protocol
+
+from option_baskets.domain.contract import Contract, Listing
+from option_baskets.domain.events import Event, EventType
+from option_baskets.domain.market import Snapshot
+from option_baskets.domain.order import OrderReport
+from option_baskets.domain.risk import Approved
+
+# ---------------------------------------------------------------- time
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """The present instant, timezone-aware."""
+        ...
+
+    async def sleep_until(self, at: datetime) -> None:
+        """Return at the first moment at which ``now() >= at``; never earlier. Returns at once if it is past."""
+        ...
+
+
+# ---------------------------------------------------------------- tables
+
+
+class TableName(StrEnum):
+    CONFIGURATIONS = "trading-configurations"
+    HISTORY = "execution-history"
+
+
+class Index(StrEnum):
+    PRIMARY = "primary"
+    ALLOCATIONS_BY_STRATEGY = "AllocationsByStrategy"
+    USER_EXECUTION_SCHEDULE = "UserExecutionSchedule"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One item. ``body`` is its encoded content; keys, version and expiry are the table's own."""
+
+    pk: str
+    sk: str
+    body: bytes
+    version: int = 1
+    gsi1: tuple[str, str] | None = None
+    """(partition, sort) in AllocationsByStrategy; None: not in the index."""
+    gsi2: tuple[str, str] | None = None
+    expires_at: int | None = None
+    """Unix seconds; hidden on read from then on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Put:
+    """Write an item whole. ``expected`` is the version that must be there: 0 = none, None = whatever."""
+
+    table: TableName
+    item: Item
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    table: TableName
+    pk: str
+    sk: str
+    expected: int | None = None
+
+
+Write = Put | Delete
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    items: tuple[Item, ...]
+    cursor: str | None = None
+    """Give it back to go on; None at the end."""
+
+
+class Table(Protocol):
+    """Both tables, so that writes that belong together commit together."""
+
+    async def get(self, table: TableName, pk: str, sk: str) -> Item | None:
+        """The item, strongly consistent; None where there is none or it has expired."""
+        ...
+
+    async def query(
+        self,
+        table: TableName,
+        pk: str,
+        *,
+        index: Index = Index.PRIMARY,
+        begins_with: str = "",
+        between: tuple[str, str] | None = None,
+        descending: bool = False,
+        limit: int = 1000,
+        cursor: str | None = None,
+    ) -> Page:
+        """Items of one partition ordered by sort key (bytewise UTF-8). ``between`` is inclusive on both ends."""
+        ...
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        """Write all or nothing, durably, at most 100 writes, each key at most once.
+
+        Raises:
+            Conflict: an ``expected`` version did not hold.
+            Invalid: more than 100 writes, a key twice, an item over 400 KB, an empty key.
+            Unavailable: the engine cannot take the write now (locked, full, unreachable).
+        """
+        ...
+
+    async def close(self) -> None: ...
+
+
+# ---------------------------------------------------------------- messages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """Work for a due instant. ``id`` makes sending it twice send it once."""
+
+    id: str
+    at: datetime
+    kind: str
+    body: Mapping[str, str]
+
+
+class Queue(Protocol):
+    """Durable: a message sent is received at or after its instant, at least once, until it is marked done."""
+
+    def write(self, message: Message) -> Put:
+        """The write that sends the message, for a commit together with what it belongs to."""
+        ...
+
+    async def sent(self, messages: Iterable[Message]) -> None:
+        """Tell the queue that these messages were committed."""
+        ...
+
+    def receive(self) -> AsyncIterator[Message]:
+        """Messages in order of (instant, id), each not before its instant."""
+        ...
+
+    async def done(self, message: Message) -> None: ...
+
+
+class Handler(Protocol):
+    async def __call__(self, event: Event) -> None: ...
+
+
+class Bus(Protocol):
+    def subscribe(self, type_: EventType, handler: Handler) -> None: ...
+
+    async def publish(self, events: Sequence[Event]) -> None:
+        """Hand the events to their handlers, in order of priority; one failing handler stops no other."""
+        ...
+
+
+# ---------------------------------------------------------------- market and brokers
+
+
+class MarketData(Protocol):
+    async def snapshot(self, at: datetime) -> Snapshot:
+        """Every price known at ``at`` (recorded data) or now (live feeds)."""
+        ...
+
+
+class Broker(Protocol):
+    """One account at one broker. Every call may raise Unavailable (nothing happened) or Unclear (nobody knows)."""
+
+    @property
+    def account(self) -> str: ...
+
+    async def place(self, approved: Approved) -> OrderReport: ...
+
+    async def modify(self, broker_order_id: str, *, limit: Decimal, quantity: int) -> OrderReport: ...
+
+    async def cancel(self, broker_order_id: str) -> OrderReport: ...
+
+    async def orders(self) -> tuple[OrderReport, ...]:
+        """Every order of the day on this account, ours or not."""
+        ...
+
+    async def positions(self) -> Mapping[Contract, int]:
+        """Net units per contract."""
+        ...
+
+    async def instruments(self, day: date) -> tuple[Listing, ...]: ...
+
+    def updates(self) -> AsyncIterator[OrderReport]:
+        """Reports as they happen; may miss or repeat some."""
+        ...
