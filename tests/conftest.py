@@ -1,0 +1,20 @@
+"""Fixtures every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHARED = Path(os.environ.get("OPTION_BASKETS_SHARED", ROOT.parent / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real market data and facts; it is not part of the project."""
+    if not (SHARED / "data").is_dir():
+        message = f"no market data at {SHARED}; set OPTION_BASKETS_SHARED to the folder that has data/ and market/"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    return SHARED
