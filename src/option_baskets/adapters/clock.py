@@ -1,0 +1,192 @@
+"""The clocks: the machine's, an accelerated one, and a simulated one on a loop of its own. Nothing else reads time.
+
+``SimulatedLoop`` makes every wait of a program take no time: when no task can go on, its time jumps to the next due
+timer. One thread, first come first served, no wall time: two runs of one program interleave in one way.
+"""
+
+import asyncio
+import heapq
+import itertools
+import math
+import selectors
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Executor
+from contextvars import Context
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any, TypeVar, TypeVarTuple
+
+from option_baskets.domain.errors import Halt, Invalid
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_MICROSECOND = timedelta(microseconds=1)
+_LONGEST_NAP = 1.0
+"""Seconds after which a sleeper looks at its clock again, so that a step of the machine's clock is noticed."""
+
+
+def _wall() -> datetime:
+    return datetime.now(UTC)
+
+
+class RealClock:
+    """The machine's clock; with a speed or a start, market time that runs from ``start`` at ``speed`` times real time.
+
+    A plain ``RealClock()`` follows the wall clock, also when that is stepped. Any other follows the monotonic clock,
+    which nobody steps. ``now()`` is in ``zone``, or in the zone of ``start``.
+    """
+
+    def __init__(
+        self,
+        speed: float = 1,
+        start: datetime | None = None,
+        *,
+        zone: tzinfo = UTC,
+        wall: Callable[[], datetime] = _wall,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not (speed > 0 and math.isfinite(speed)):
+            raise Invalid(f"{speed} is no speed of a clock: give a number above 0, e.g. 60", where="speed")
+        self._speed = speed
+        self._wall = wall
+        self._monotonic = monotonic
+        self._zone = zone if start is None else _aware(start).tzinfo
+        self._start = start if start is not None or speed == 1 else wall().astimezone(zone)
+        self._origin = monotonic()
+
+    def now(self) -> datetime:
+        if self._start is None:
+            return self._wall().astimezone(self._zone)
+        return self._start + timedelta(seconds=self._speed * (self._monotonic() - self._origin))
+
+    async def sleep_until(self, at: datetime) -> None:
+        """Return once ``now() >= at``. The wait is computed anew from the clock every time, so no error adds up."""
+        while (rest := (at - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - time gives no event to wait for
+            await asyncio.sleep(min(rest / self._speed, _LONGEST_NAP))
+
+
+class SimulatedClock:
+    """The time of a simulated loop: exact to the microsecond, and it stands still while anything is running."""
+
+    def __init__(self, loop: "SimulatedLoop") -> None:
+        self._loop = loop
+
+    def now(self) -> datetime:
+        return self._loop.now()
+
+    async def sleep_until(self, at: datetime) -> None:
+        await asyncio.sleep(max(0.0, (at - self._loop.now()).total_seconds()))
+
+
+class SimulatedLoop(asyncio.SelectorEventLoop):
+    """An event loop in virtual time, from ``start``; with ``speed`` it also waits 1/speed of every jump for real.
+
+    Timers due at one instant run in the order they were set. Work given to an executor is finished before anything
+    else goes on, so its duration decides nothing. Threads the loop does not know of are not waited for.
+
+    Raises:
+        Halt: no task can ever go on again; the message names those that wait.
+    """
+
+    def __init__(self, start: datetime, speed: float | None = None) -> None:
+        if speed is not None and not (speed > 0 and math.isfinite(speed)):
+            raise Invalid(f"{speed} is no speed of a clock: give a number above 0, e.g. 60", where="speed")
+        self._start = _aware(start)
+        self._jumps = _Jumps(speed, self._waiting)
+        self._sequence = itertools.count()
+        super().__init__(self._jumps)
+        # How early, in seconds, the loop may run a timer: above the rounding of a float, below a microsecond.
+        self._clock_resolution = 2 * _SLACK
+
+    def now(self) -> datetime:
+        return self._start + self._jumps.elapsed * _MICROSECOND
+
+    def time(self) -> float:
+        return self._jumps.elapsed / 1e6
+
+    def call_at(
+        self,
+        when: float,
+        callback: Callable[[*Ts], object],
+        *args: *Ts,
+        context: Context | None = None,
+    ) -> asyncio.TimerHandle:
+        """As the standard loop does, which says nothing of the order of timers with one ``when``."""
+        self._check_closed()  # type: ignore[attr-defined]
+        timer = _Timer(when, callback, args, self, context)
+        timer.sequence = next(self._sequence)
+        heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
+        timer._scheduled = True
+        return timer
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            future.set_result(executor.submit(func, *args).result() if executor else func(*args))
+        except Exception as error:  # the caller awaits it, whatever it is
+            future.set_exception(error)
+        return future
+
+    def _waiting(self) -> str:
+        return ", ".join(sorted(task.get_name() for task in asyncio.all_tasks(self))) or "nothing"
+
+
+def run_simulated(
+    main: Callable[[SimulatedClock], Coroutine[Any, Any, T]], start: datetime, speed: float | None = None
+) -> T:
+    """Run ``main`` on a new simulated loop that begins at ``start``, and close it. ``speed`` None: as fast as it goes.
+
+    Raises:
+        Halt: everything waits and nothing is due.
+    """
+    with asyncio.Runner(loop_factory=lambda: SimulatedLoop(start, speed)) as runner:
+        loop = runner.get_loop()
+        assert isinstance(loop, SimulatedLoop)
+        return runner.run(main(SimulatedClock(loop)))
+
+
+_SLACK = 1e-7
+"""Seconds by which a float ``when`` may miss its microsecond; holds for about ten years of virtual time."""
+
+
+class _Timer(asyncio.TimerHandle):
+    sequence = 0
+
+    def __lt__(self, other: object) -> bool:
+        if not isinstance(other, _Timer):
+            return NotImplemented
+        return (self.when(), self.sequence) < (other.when(), other.sequence)
+
+
+class _Jumps(selectors.DefaultSelector):
+    """A selector that does not wait: it moves ``elapsed`` (whole microseconds) on by the timeout it is given."""
+
+    def __init__(self, speed: float | None, waiting: Callable[[], str]) -> None:
+        super().__init__()
+        self.elapsed = 0
+        self._speed = speed
+        self._waiting = waiting
+        self._began = time.monotonic()
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = super().select(0)
+        if ready or timeout == 0:
+            return ready
+        if timeout is None:
+            raise Halt(f"deadlock in simulated time: nothing is due and all tasks wait: {self._waiting()}")
+        elapsed = self.elapsed + math.ceil((timeout - _SLACK) * 1e6)
+        if self._speed is not None:
+            rest = self._began + elapsed / 1e6 / self._speed - time.monotonic()
+            if rest > 0 and (ready := super().select(rest)):
+                return ready
+        self.elapsed = elapsed
+        return []
+
+
+def _aware(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise Invalid(f"{at.isoformat()} has no time zone: give one, e.g. {at.isoformat()}+05:30", where="start")
+    return at
