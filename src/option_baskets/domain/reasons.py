@@ -16,6 +16,7 @@ class Reason(StrEnum):
     NO_ELIGIBLE_STRIKE = "no_eligible_strike"
     NOT_LISTED = "not_listed"
     STALE_QUOTE = "stale_quote"
+    NO_QUOTE = "no_quote"
     NO_LOT_SIZE = "no_lot_size"
     ACCOUNT_UNKNOWN = "account_unknown"
     ACCOUNT_UNAVAILABLE = "account_unavailable"
