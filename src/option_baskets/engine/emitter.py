@@ -1,0 +1,78 @@
+"""From ticks to events. A tick is marked before and after, so that a restart knows which were not finished."""
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Protocol
+
+from option_baskets.domain.cadence import Cadence, events_at
+from option_baskets.domain.events import Event, EventType, Tick
+from option_baskets.domain.session import Session
+from option_baskets.ports import Bus
+
+
+class TickState(StrEnum):
+    DUE = "due"
+    """Its events were about to be published; after a crash, perhaps not all were handled."""
+    DONE = "done"
+    """Every handler of its events has returned, or failed and been reported."""
+
+
+class TickMarks(Protocol):
+    """The durable record of a day's ticks."""
+
+    async def mark_tick(self, tick: Tick, state: str) -> None:
+        """Return once the mark is on disk."""
+        ...
+
+    async def last_ticks(self, day: date) -> Sequence[tuple[datetime, str]]:
+        """The newest marks of the day, (scheduled instant, state), in any order."""
+        ...
+
+
+class Emitter:
+    """Publishes what the cadence table makes of the ticks of one session.
+
+    After an absence every ScheduleStrategyTrigger that was missed is emitted, late, because each plans entries no
+    other does (an entry past its grace is then skipped with a reason). Of the other types only the newest missed one
+    is: they look at the present state, so the last sees all that the earlier ones would have.
+    """
+
+    def __init__(self, bus: Bus, marks: TickMarks, cadence: Cadence, session: Session) -> None:
+        self._bus = bus
+        self._marks = marks
+        self._cadence = cadence
+        self._session = session
+        self.counts: Counter[EventType] = Counter()
+        """Events published so far, by type."""
+
+    async def resume_after(self) -> datetime | None:
+        """The newest finished tick of the session; the timer goes on behind it. None: no tick is finished."""
+        marks = await self._marks.last_ticks(self._session.date)
+        return max((at for at, state in marks if state == TickState.DONE), default=None)
+
+    async def run(self, ticks: AsyncIterator[Sequence[Tick]]) -> None:
+        async for due in ticks:
+            await self.emit(due)
+
+    async def emit(self, due: Sequence[Tick]) -> None:
+        """Mark the ticks that are due, oldest first, publish their events together and mark the ticks done."""
+        for tick in due:
+            await self._marks.mark_tick(tick, TickState.DUE)
+        events = self._events(due)
+        await self._bus.publish(events)
+        self.counts.update(event.type for event in events)
+        for tick in due:
+            await self._marks.mark_tick(tick, TickState.DONE)
+
+    def _events(self, due: Sequence[Tick]) -> tuple[Event, ...]:
+        every: list[Event] = []
+        newest: dict[EventType, Event] = {}
+        for tick in due:
+            for event in events_at(self._cadence, self._session, tick.at, late=tick.late):
+                if event.type is EventType.SCHEDULE_STRATEGY_TRIGGER:
+                    every.append(event)
+                else:
+                    newest[event.type] = event
+        return tuple(sorted((*every, *newest.values()), key=self._cadence.order))
