@@ -29,9 +29,15 @@ class Problem:
     """Path of the field, e.g. ``strategies[0].legs[1].strike`` or ``day.csv row 17``."""
     message: str
     line: int | None = None
+    file: str = ""
 
     def __str__(self) -> str:
-        place = f"line {self.line}, {self.where}" if self.line else self.where
+        at = (
+            f"{self.file}:{self.line}"
+            if self.file and self.line
+            else self.file or (f"line {self.line}" * bool(self.line))
+        )
+        place = (": " if self.file else ", ").join(part for part in (at, self.where) if part)
         return f"{place}: {self.message}" if place else self.message
 
 
