@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from option_baskets.domain.basket import Strategy
 
+MAX_LOTS = 10_000
+"""Of one leg on one account: more is a slip of the keyboard, far above any exchange position limit."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:

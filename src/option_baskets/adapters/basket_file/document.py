@@ -1,0 +1,187 @@
+"""A whole basket file: the basket, its accounts, its strategies and where their lots go."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from option_baskets.adapters.basket_file.fields import Fields, Report, nearest, shown
+from option_baskets.adapters.basket_file.names import check_identifier, slug
+from option_baskets.adapters.basket_file.plan import read_strategy
+from option_baskets.domain.allocation import MAX_LOTS, Allocation
+from option_baskets.domain.basket import MAX_STRATEGIES, Basket, BrokerAccount, Mode, Strategy
+from option_baskets.domain.cover import lost_cover
+
+FORMAT = 1
+
+
+class BrokerName(StrEnum):
+    PAPER = "paper"
+    ZERODHA = "zerodha"
+    ANGELONE = "angelone"
+    SHOONYA = "shoonya"
+
+
+class ChargesAs(StrEnum):
+    ZERODHA = "zerodha"
+    ANGELONE = "angelone"
+    SHOONYA = "shoonya"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BasketFile:
+    """What one file says. Ids come from names: loading the file again gives the same ids."""
+
+    basket: Basket
+    accounts: tuple[BrokerAccount, ...]
+    strategies: tuple[Strategy, ...]
+    allocations: tuple[Allocation, ...]
+    """Grouped by strategy in file order, and by priority within a strategy."""
+
+    def of(self, strategy: Strategy) -> tuple[Allocation, ...]:
+        """The strategy's allocations by priority."""
+        return tuple(each for each in self.allocations if each.strategy_id == strategy.id)
+
+
+def read_document(document: Mapping[str, object], report: Report, underlyings: Collection[str] | None) -> BasketFile:
+    """The file's content; problems go to ``report``, and while it has any the result must not be used."""
+    fields = Fields(document, "", report)
+    if fields.has("format") and document["format"] != FORMAT:
+        fields.add("format", f"{shown(document['format'])} is not a format this version reads; write format = {FORMAT}")
+    fields.raw("format", str(FORMAT), required=False)
+    basket = _basket(fields)
+    accounts = _accounts(fields, basket.mode)
+    known = [account.id for account in accounts]
+    strategies: list[Strategy] = []
+    allocations: list[Allocation] = []
+    for strategy_fields in fields.tables("strategies", "[[strategies]]"):
+        name = strategy_fields.name("name", "0920 straddle")
+        strategy_id = f"{basket.id}.{slug(name)}"
+        twin = next((each.name for each in strategies if each.id == strategy_id), None)
+        if name and twin is not None:
+            strategy_fields.add("name", f"{shown(name)} is too like the earlier {shown(twin)}; give it another name")
+        strategy = read_strategy(
+            strategy_fields, strategy_id=strategy_id, basket_id=basket.id, name=name, underlyings=underlyings
+        )
+        own = _allocations(strategy_fields, strategy, known)
+        strategy_fields.close()
+        if strategy_fields.is_sound:
+            for path, message in _cover_problems(strategy, own):
+                strategy_fields.add(path, message)
+        strategies.append(strategy)
+        allocations += sorted(own.values(), key=lambda each: each.priority)
+    if len(strategies) > MAX_STRATEGIES:
+        most = f"a basket has at most {MAX_STRATEGIES}. Move some to another file"
+        fields.add("strategies", f"{len(strategies)} strategies; {most}")
+    fields.close()
+    return BasketFile(basket=basket, accounts=accounts, strategies=tuple(strategies), allocations=tuple(allocations))
+
+
+def _basket(fields: Fields) -> Basket:
+    table = fields.table("basket", '{ name = "Conservative Income", capital = 500000 }')
+    if table is None:
+        return Basket(id="", name="", capital=Decimal(1))
+    name = table.name("name", "Conservative Income")
+    basket = Basket(
+        id=slug(name),
+        name=name,
+        capital=table.decimal("capital", "500000", positive=True, decimals=2),
+        mode=table.choice("mode", Mode, Mode.PAPER, Mode.PAPER),
+        paused=table.flag("paused"),
+    )
+    table.close()
+    return basket
+
+
+def _accounts(fields: Fields, mode: Mode) -> tuple[BrokerAccount, ...]:
+    accounts: list[BrokerAccount] = []
+    for table in fields.tables("accounts", "[[accounts]]"):
+        account_id = table.text("id", "zerodha-1")
+        check_identifier(table, "id", account_id, most=40)
+        if account_id and account_id in [each.id for each in accounts]:
+            table.add("id", f"{shown(account_id)} is taken by an earlier account; give it another id")
+        broker = table.choice("broker", BrokerName, BrokerName.PAPER, BrokerName.PAPER)
+        if mode is Mode.LIVE and broker is BrokerName.PAPER:
+            way_out = 'set its broker, for example "zerodha", or write mode = "paper" in [basket]'
+            table.add("broker", f"a live basket cannot trade on the paper account {shown(account_id)}; {way_out}")
+        own = ChargesAs.ZERODHA if broker is BrokerName.PAPER else ChargesAs(broker.value)
+        charges_as = table.choice("charges_as", ChargesAs, own, own)
+        if broker is not BrokerName.PAPER and charges_as is not own:
+            table.add(
+                "charges_as", f'"{charges_as}" on an account at "{broker}"; only paper accounts choose, remove it'
+            )
+        accounts.append(BrokerAccount(id=account_id, broker=broker.value, charges_as=charges_as.value))
+        table.close()
+    return tuple(accounts)
+
+
+def _allocations(fields: Fields, strategy: Strategy, accounts: Collection[str]) -> dict[int, Allocation]:
+    """The allocations by their index in the file."""
+    found: dict[int, Allocation] = {}
+    for index, table in enumerate(fields.tables("allocations", "[[strategies.allocations]]")):
+        account = table.text("account", "zerodha-1")
+        if account and account not in accounts:
+            known = ", ".join(map(shown, accounts)) or "none"
+            guess = nearest(account, accounts)
+            table.add("account", f"{shown(account)} is not the id of an account of this file;{guess} Accounts: {known}")
+        if account and account in [each.account for each in found.values()]:
+            table.add("account", f"{shown(account)} has an allocation of this strategy already; write one with the sum")
+        units, leg_lots = _lots(table, strategy)
+        priority = table.integer("priority", index, index, most=999)
+        twin = next((each.account for each in found.values() if each.priority == priority), None)
+        if twin is not None and table.is_sound:
+            table.add(
+                "priority", f"{priority} is also that of {shown(twin)}; give each its own, or none and file order holds"
+            )
+        table.close()
+        found[index] = Allocation(
+            id=f"{strategy.id}.{account}",
+            strategy_id=strategy.id,
+            account=account,
+            units=units,
+            leg_lots=leg_lots,
+            priority=priority,
+        )
+    return found
+
+
+def _cover_problems(strategy: Strategy, allocations: Mapping[int, Allocation]) -> Iterator[tuple[str, str]]:
+    """Path within the strategy's table, and message, of everything that leaves a short with less cover than planned."""
+    for loss in lost_cover(strategy, allocations.values()):
+        index = next(index for index, each in allocations.items() if each.account == loss.account)
+        if loss.leg is None:
+            yield f"allocations[{index}].leg_lots", f"{loss}; buy the cover too, or write naked = true in the strategy"
+        else:
+            leg = strategy.leg(loss.leg)
+            path = f"legs[{strategy.legs.index(leg)}]"
+            for key in ("stop", "target"):
+                if getattr(leg, key) is not None:
+                    yield f"{path}.{key}", f"{loss}; remove it, or write naked = true in the strategy"
+
+
+def _lots(table: Fields, strategy: Strategy) -> tuple[int | None, dict[str, int] | None]:
+    if table.has("lots") == table.has("leg_lots"):
+        have = "both lots and leg_lots" if table.has("lots") else "neither lots nor leg_lots"
+        table.add("", f'{have}; give one, for example lots = 2 or leg_lots = {{ "1" = 2 }}')
+        table.raw("lots", "2", required=False)
+        table.raw("leg_lots", "", required=False)
+        return 1, None
+    if table.has("lots"):
+        table.raw("leg_lots", "", required=False)
+        units = table.integer("lots", 1, least=1, most=MAX_LOTS)
+        largest = max((leg.ratio for leg in strategy.legs), default=1)
+        if units * largest > MAX_LOTS:
+            table.add(
+                "lots", f"{units} lots at a ratio of {largest} are more than {MAX_LOTS} lots of one leg; write fewer"
+            )
+        return units, None
+    table.raw("lots", "2", required=False)
+    lots_table = table.table("leg_lots", '{ "1" = 2 }')
+    if lots_table is None:
+        return 1, None
+    wanted = {leg.id: lots_table.integer(leg.id, 1, 0, least=1, most=MAX_LOTS) for leg in strategy.legs}
+    leg_lots = {leg: lots for leg, lots in wanted.items() if lots_table.has(leg)}
+    lots_table.close(what="leg")
+    if not leg_lots and lots_table.is_sound:
+        lots_table.add("", 'empty; name at least one leg, for example leg_lots = { "1" = 2 }')
+    return None, leg_lots

@@ -1,0 +1,209 @@
+"""Tables read key by key. What is wrong is reported and reading goes on with a stand-in, so all problems are found."""
+
+import difflib
+import re
+from collections.abc import Collection, Iterator, Mapping
+from datetime import time
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from option_baskets.adapters.basket_file.positions import extend
+from option_baskets.domain.errors import Invalid, Problem
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+_CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
+_MOST = Decimal(10) ** 12
+_SHOWN = 60
+
+
+class Report:
+    """The problems found so far, each with the line of its path or of the nearest table around it."""
+
+    def __init__(self, file: str = "", lines: Mapping[str, int] | None = None) -> None:
+        self.problems: list[Problem] = []
+        self._file = file
+        self._lines = lines or {}
+
+    def add(self, where: str, message: str) -> None:
+        self.problems.append(Problem(where=where, message=message, line=self._line(where), file=self._file))
+
+    def raise_if_any(self) -> None:
+        if self.problems:
+            raise Invalid(sorted(self.problems, key=lambda problem: problem.line or 0))
+
+    def _line(self, where: str) -> int | None:
+        path = where
+        while path and path not in self._lines:
+            path = path[: max(path.rfind("."), path.rfind("["), 0)]
+        return self._lines.get(path, 1 if self._lines else None)
+
+
+def shown(value: object) -> str:
+    """A value as a person would write it in TOML, shortened."""
+    match value:
+        case bool():
+            text = "true" if value else "false"
+        case str():
+            text = '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+        case list():
+            text = "[" + ", ".join(shown(each) for each in value) + "]"
+        case dict():
+            text = "{ " + ", ".join(f"{key} = {shown(each)}" for key, each in value.items()) + " }"
+        case _:
+            text = str(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def nearest(word: str, known: Collection[str]) -> str:
+    """`` did you mean …?`` where a known word is close, regardless of case; otherwise nothing."""
+    by_folded = {each.casefold(): each for each in known}
+    close = difflib.get_close_matches(word.casefold(), by_folded, n=1)
+    return f' did you mean "{by_folded[close[0]]}"?' if close else ""
+
+
+class Fields:
+    """One table. Each key is asked for once; ``close`` reports the keys nobody asked for."""
+
+    def __init__(self, value: object, where: str, report: Report) -> None:
+        self.where = where
+        self.report = report
+        self._table: Mapping[str, object] = value if isinstance(value, dict) else {}
+        self._asked: list[str] = []
+        self._before = len(report.problems)
+        if not isinstance(value, dict):
+            report.add(where, f"{shown(value)} is not a table")
+
+    @property
+    def is_sound(self) -> bool:
+        """Nothing was reported since reading of this table began."""
+        return len(self.report.problems) == self._before
+
+    def has(self, key: str) -> bool:
+        return key in self._table
+
+    def add(self, key: str, message: str) -> None:
+        self.report.add(extend(self.where, key) if key else self.where, message)
+
+    def close(self, what: str = "key") -> None:
+        for key in self._table:
+            if key not in self._asked:
+                guess = nearest(key, self._asked) or " remove it."
+                self.add(key, f"no such {what};{guess} Known: {', '.join(self._asked)}")
+
+    def raw(self, key: str, example: str, *, required: bool) -> object | None:
+        self._asked.append(key)
+        if key not in self._table and required:
+            self.add(key, f"missing; write for example {key} = {example}")
+        return self._table.get(key)
+
+    def text(self, key: str, example: str, default: str | None = None) -> str:
+        value = self.raw(key, shown(example), required=default is None)
+        if value is None:
+            return default or ""
+        if not isinstance(value, str):
+            self.add(key, f"{shown(value)} is not text; write it in quotes, for example {key} = {shown(example)}")
+            return default or ""
+        return value
+
+    def name(self, key: str, example: str) -> str:
+        """Text for people: not blank, one line, at most 80 characters."""
+        value = self.text(key, example)
+        if self.has(key) and isinstance(self._table[key], str) and not (value.strip() and value.isprintable()):
+            self.add(key, f"{shown(value)} is blank or not one line; write for example {key} = {shown(example)}")
+        elif len(value) > 80:
+            self.add(key, f"{len(value)} characters; a name has at most 80")
+        return value.strip()
+
+    def flag(self, key: str) -> bool:
+        value = self.raw(key, "true", required=False)
+        if value is None or isinstance(value, bool):
+            return bool(value)
+        self.add(key, f"{shown(value)} is not true or false; write {key} = true, without quotes, or remove it")
+        return False
+
+    def integer(self, key: str, example: int, default: int | None = None, *, least: int = 0, most: int = 10_000) -> int:
+        value = self.raw(key, str(example), required=default is None)
+        fallback = example if default is None else default
+        return fallback if value is None else self.whole(key, value, example, least=least, most=most)
+
+    def whole(self, key: str, value: object, example: int, *, least: int, most: int) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            self.add(key, f"{shown(value)} is not a whole number; write for example {key} = {example}")
+        elif not least <= value <= most:
+            self.add(key, f"{shown(value)} is outside {least} to {most}; write for example {key} = {example}")
+        else:
+            return value
+        return example
+
+    def decimal(
+        self, key: str, example: str, default: Decimal | None = None, *, positive: bool, decimals: int = 4
+    ) -> Decimal:
+        value = self.raw(key, example, required=default is None)
+        if value is None:
+            return Decimal(example) if default is None else default
+        if isinstance(value, bool) or not isinstance(value, int | Decimal) or not Decimal(value).is_finite():
+            self.add(key, f"{shown(value)} is not a number; write for example {key} = {example}, without quotes")
+            return Decimal(example)
+        number = Decimal(value)
+        if abs(number) >= _MOST or (number and number.adjusted() < -decimals):
+            self.add(key, f"{shown(value)} is beyond any price or amount; write for example {key} = {example}")
+        elif number != round(number, decimals):
+            self.add(key, f"{shown(value)} has more than {decimals} decimals; write {key} = {round(number, decimals)}")
+        elif positive and number <= 0:
+            self.add(key, f"{shown(value)} must be above zero; write for example {key} = {example}")
+        else:
+            return number
+        return Decimal(example)
+
+    def choice(self, key: str, kind: type[Choice], example: Choice, default: Choice | None = None) -> Choice:
+        value = self.raw(key, shown(example.value), required=default is None)
+        return (default or example) if value is None else self.member(key, value, kind, example)
+
+    def member(self, key: str, value: object, kind: type[Choice], fallback: Choice) -> Choice:
+        if isinstance(value, str) and value in list(kind):
+            return kind(value)
+        known = [each.value for each in kind]
+        guess = nearest(value, known) if isinstance(value, str) else ""
+        self.add(key, f"{shown(value)} is not known;{guess} Write one of {', '.join(map(shown, known))}")
+        return fallback
+
+    def clock(self, key: str, example: str) -> time:
+        text = self.text(key, example)
+        match = _CLOCK.fullmatch(text)
+        if match is not None:
+            return time(int(match[1]), int(match[2]))
+        if isinstance(self._table.get(key), str):
+            self.add(key, f"{shown(text)} is not a time HH:MM of 24 hours; write for example {key} = {shown(example)}")
+        return time.fromisoformat(example)
+
+    def table(self, key: str, example: str, *, required: bool = True) -> "Fields | None":
+        value = self.raw(key, example, required=required)
+        if isinstance(value, dict):
+            return Fields(value, extend(self.where, key), self.report)
+        if value is not None:
+            self.add(key, f"{shown(value)} is not a table; write for example {key} = {example}")
+        return None
+
+    def tables(self, key: str, header: str) -> "Iterator[Fields]":
+        """The tables of an array, which must not be empty. ``header`` is how a person starts one."""
+        values = self.list(key, f"a table {header}", what=f"tables; start each with {header}")
+        return (Fields(value, extend(extend(self.where, key), index), self.report) for index, value in values)
+
+    def list(self, key: str, example: str, *, what: str, required: bool = True) -> "list[tuple[int, Any]]":
+        """The elements of an array with their index; an array that is there is not empty."""
+        self._asked.append(key)
+        value = self._table.get(key)
+        if value is None and required:
+            self.add(key, f"missing; give at least one: {example}")
+        elif value is not None and not isinstance(value, list):
+            self.add(key, f"{shown(value)} is not a list of {what}")
+        elif value == []:
+            self.add(
+                key,
+                f"empty; give at least one: {example}, or remove the key"
+                if not required
+                else f"empty; give at least one: {example}",
+            )
+        return list(enumerate(value)) if isinstance(value, list) else []

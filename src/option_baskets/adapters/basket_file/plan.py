@@ -1,0 +1,234 @@
+"""Strategies and their legs, from tables."""
+
+from collections.abc import Collection
+from datetime import time
+from decimal import Decimal
+
+from option_baskets.adapters.basket_file.fields import Fields, nearest, shown
+from option_baskets.adapters.basket_file.names import check_identifier
+from option_baskets.domain.basket import (
+    MAX_LEGS,
+    Distance,
+    ExpiryRule,
+    LegSpec,
+    OnFailure,
+    Pick,
+    Reference,
+    Schedule,
+    Series,
+    Strategy,
+    Strike,
+    StrikeRule,
+    Weekday,
+)
+from option_baskets.domain.contract import ContractType, Side
+
+EARLIEST = time(9, 15)
+LATEST = time(15, 45)
+"""The widest session of any date we know; the session of the day itself is checked when the day is known."""
+
+_STRIKES = {
+    StrikeRule.ATM: '{ rule = "atm", offset = 0 }',
+    StrikeRule.ATM_POINTS: '{ rule = "atm_points", points = 100 }',
+    StrikeRule.PREMIUM: '{ rule = "premium", pick = "closest", value = 50 }',
+    StrikeRule.OF_LEG: '{ rule = "of_leg", leg = "1", points = 200 }',
+}
+
+
+def read_strategy(
+    fields: Fields, *, strategy_id: str, basket_id: str, name: str, underlyings: Collection[str] | None
+) -> Strategy:
+    """The strategy of a table whose ``name`` has been read. Its ``allocations`` are left for the caller."""
+    return Strategy(
+        id=strategy_id,
+        basket_id=basket_id,
+        name=name,
+        underlying=_underlying(fields, underlyings),
+        special_sessions=(special := fields.flag("special_sessions")),
+        schedule=_schedule(fields, special_sessions=special),
+        expiry=_expiry(fields, ExpiryRule()) or ExpiryRule(),
+        reference=fields.choice("reference", Reference, Reference.SPOT, Reference.SPOT),
+        naked=fields.flag("naked"),
+        on_failure=fields.choice("on_failure", OnFailure, OnFailure.UNWIND, OnFailure.UNWIND),
+        entry_grace_seconds=fields.integer("entry_grace_seconds", 60, 60, most=3600),
+        slippage_limit_percent=_slippage_limit(fields),
+        paused=fields.flag("paused"),
+        legs=_legs(fields),
+    )
+
+
+def _underlying(fields: Fields, underlyings: Collection[str] | None) -> str:
+    name = fields.text("underlying", "NIFTY")
+    if name and underlyings is not None and name not in underlyings:
+        known = ", ".join(sorted(underlyings))
+        fields.add(
+            "underlying",
+            f"{shown(name)} is not an underlying we have facts of;{nearest(name, underlyings)} Known: {known}",
+        )
+    return name
+
+
+def _slippage_limit(fields: Fields) -> Decimal:
+    percent = fields.decimal("slippage_limit_percent", "5", Decimal(5), positive=True)
+    if percent > 100:
+        fields.add("slippage_limit_percent", f"{percent} is over 100; it is a percentage of the price, for example 5")
+    return percent
+
+
+def _schedule(fields: Fields, *, special_sessions: bool) -> Schedule:
+    entry, exit_ = fields.clock("entry", "09:20"), fields.clock("exit", "15:15")
+    days, dte = _days(fields), _dte(fields)
+    if not fields.is_sound:
+        return Schedule(entry=entry, exit=exit_)
+    if not special_sessions:
+        for key, at in (("entry", entry), ("exit", exit_)):
+            if not EARLIEST <= at <= LATEST:
+                hours = f"{EARLIEST:%H:%M} to {LATEST:%H:%M}"
+                fields.add(
+                    key,
+                    f'"{at:%H:%M}" is outside trading hours ({hours}); move it or set special_sessions = true',
+                )
+    if entry >= exit_:
+        fields.add("exit", f'"{exit_:%H:%M}" is not after the entry at "{entry:%H:%M}"; both are of the same day')
+    return Schedule(entry=entry, exit=exit_, days=days, dte=dte)
+
+
+def _days(fields: Fields) -> tuple[Weekday, ...]:
+    days = [
+        fields.member(f"days[{index}]", value, Weekday, Weekday.MON)
+        for index, value in fields.list("days", '["MON", "THU"]', what="weekdays", required=False)
+    ]
+    if len(set(days)) < len(days) and fields.is_sound:
+        fields.add("days", f"{shown([day.value for day in days])} names a day twice; name it once")
+    return tuple(day for day in Weekday if day in days) or tuple(Weekday)
+
+
+def _dte(fields: Fields) -> tuple[int, ...]:
+    numbers = [
+        fields.whole(f"dte[{index}]", value, 0, least=0, most=250)
+        for index, value in fields.list("dte", "[0, 1]", what="days to expiry", required=False)
+    ]
+    if len(set(numbers)) < len(numbers) and fields.is_sound:
+        fields.add("dte", f"{shown(numbers)} names a number twice; name it once")
+    return tuple(sorted(numbers))
+
+
+def _expiry(fields: Fields, default: ExpiryRule) -> ExpiryRule | None:
+    table = fields.table("expiry", '{ series = "weekly", offset = 0 }', required=False)
+    if table is None:
+        return None
+    rule = ExpiryRule(
+        series=table.choice("series", Series, Series.WEEKLY, default.series),
+        offset=table.integer("offset", 0, 0, most=12),
+    )
+    table.close()
+    return rule
+
+
+def _legs(fields: Fields) -> tuple[LegSpec, ...]:
+    legs: list[LegSpec] = []
+    for position, leg_fields in enumerate(fields.tables("legs", "[[strategies.legs]]"), 1):
+        leg = _leg(leg_fields, str(position), [earlier.id for earlier in legs])
+        legs.append(leg)
+    if len(legs) > MAX_LEGS:
+        fields.add("legs", f"{len(legs)} legs; a strategy has at most {MAX_LEGS}. Move some to another strategy")
+    by_id = {leg.id: leg for leg in legs}
+    for index, leg in enumerate(legs):
+        named = leg.strike.leg if leg.strike is not None else None
+        if named in by_id and by_id[named].type is ContractType.FUT:
+            fields.add(f"legs[{index}].strike.leg", f'"{named}" is a future and has no strike; name an option leg')
+    return tuple(legs)
+
+
+def _leg(fields: Fields, position: str, earlier: list[str]) -> LegSpec:
+    leg_id = fields.text("id", "hedge", position)
+    check_identifier(fields, "id", leg_id, most=20)
+    if leg_id in earlier:
+        fields.add(
+            "id" if fields.has("id") else "",
+            f"leg id {shown(leg_id)} is taken by an earlier leg; give this leg another id",
+        )
+    side = fields.choice("side", Side, Side.SELL)
+    knows_type = fields.has("type")
+    type_ = fields.choice("type", ContractType, ContractType.CE)
+    is_future = type_ is ContractType.FUT
+    leg = LegSpec(
+        id=leg_id,
+        side=side,
+        type=type_,
+        ratio=fields.integer("ratio", 1, 1, least=1, most=100),
+        strike=_strike(fields, earlier, is_future=is_future, knows_type=knows_type),
+        expiry=_expiry(fields, ExpiryRule(series=Series.MONTHLY) if is_future else ExpiryRule()),
+        stop=_distance(fields, "stop"),
+        target=_distance(fields, "target"),
+    )
+    fields.close()
+    if fields.is_sound:
+        _check_reach(fields, leg)
+    return leg
+
+
+def _strike(fields: Fields, earlier: list[str], *, is_future: bool, knows_type: bool) -> Strike | None:
+    if is_future and fields.has("strike"):
+        fields.raw("strike", "", required=False)
+        fields.add("strike", 'a future has no strike; remove this key, or write type = "CE" or "PE"')
+        return None
+    table = fields.table("strike", _STRIKES[StrikeRule.ATM], required=knows_type and not is_future)
+    if table is None:
+        return None
+    rule = table.choice("rule", StrikeRule, StrikeRule.ATM)
+    if not table.is_sound:
+        return None
+    offset = points = value = pick = leg = None
+    match rule:
+        case StrikeRule.ATM:
+            offset = table.integer("offset", 0, 0, least=-200, most=200)
+        case StrikeRule.ATM_POINTS:
+            points = table.decimal("points", "100", positive=False)
+        case StrikeRule.PREMIUM:
+            pick = table.choice("pick", Pick, Pick.CLOSEST)
+            value = table.decimal("value", "50", positive=True)
+        case StrikeRule.OF_LEG:
+            leg = _earlier_leg(table, earlier)
+            points = table.decimal("points", "200", positive=False)
+    table.close()
+    return Strike(rule=rule, offset=offset, points=points, pick=pick, value=value, leg=leg)
+
+
+def _earlier_leg(table: Fields, earlier: list[str]) -> str:
+    leg = table.text("leg", "1")
+    if leg and leg not in earlier:
+        known = (
+            f"write one of {', '.join(map(shown, earlier))}"
+            if earlier
+            else "this is the first leg; put the other before it"
+        )
+        table.add("leg", f"{shown(leg)} is not the id of an earlier leg;{nearest(leg, earlier)} {known}")
+    return leg
+
+
+def _distance(fields: Fields, key: str) -> Distance | None:
+    table = fields.table(key, "{ percent = 25 }", required=False)
+    if table is None:
+        return None
+    given = [unit for unit in ("percent", "points") if table.has(unit)]
+    if len(given) == 1:
+        value = table.decimal(given[0], "25", positive=True)
+    else:
+        have = "both percent and points" if given else "neither percent nor points"
+        table.add("", f"{have}; give one, for example {key} = {{ percent = 25 }}")
+    for unit in given:
+        table.raw(unit, "25", required=False)
+    if not given:
+        table.raw("percent", "25", required=False)
+        table.raw("points", "25", required=False)
+    table.close()
+    return Distance(**{given[0]: value}) if len(given) == 1 else Distance(percent=Decimal(25))
+
+
+def _check_reach(fields: Fields, leg: LegSpec) -> None:
+    """A rule that only a price of zero or less would fire never fires."""
+    key, distance = ("stop", leg.stop) if leg.side is Side.BUY else ("target", leg.target)
+    if distance is not None and distance.percent is not None and distance.percent >= 100:
+        what = f"a {leg.side} leg reaches it at a price of zero or less"
+        fields.add(f"{key}.percent", f"{distance.percent} can never fire: {what}; write less than 100 or remove it")

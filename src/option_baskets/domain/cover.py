@@ -1,0 +1,160 @@
+"""Cover: the bought options and futures that bound the loss of a sold option.
+
+A SELL option leg is covered by BUY legs of its type, a sold call also by bought futures and a sold put by sold
+futures; same underlying and account, expiry not earlier, counted in quantity. Strikes do not matter.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from fractions import Fraction
+
+from option_baskets.domain.allocation import Allocation, lots_by_leg
+from option_baskets.domain.basket import ExpiryRule, Series, Strategy
+from option_baskets.domain.contract import ContractType, Side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stake:
+    """A quantity of one leg on one account. ``expiry`` is a date, or a rank that orders like one; units or lots."""
+
+    leg: str
+    side: Side
+    type: ContractType
+    expiry: date | int
+    quantity: int | Fraction
+
+    @property
+    def is_short_option(self) -> bool:
+        return self.side is Side.SELL and self.type.is_option
+
+    def covers(self, short: ContractType) -> bool:
+        """It can be cover of a sold option of this type, if its expiry is not earlier."""
+        if self.type is ContractType.FUT:
+            return (self.side is Side.BUY) == (short is ContractType.CE)
+        return self.side is Side.BUY and self.type is short
+
+
+def covered(stakes: Iterable[Stake], short: ContractType) -> int | Fraction:
+    """The most quantity of the sold options of this type that the other stakes can cover.
+
+    Sold options of the latest expiry choose first: whatever may cover them may cover every earlier one too.
+    """
+    pieces = list(stakes)
+    shorts = sorted((each for each in pieces if each.is_short_option and each.type is short), key=_expiry, reverse=True)
+    covers = sorted((each for each in pieces if each.covers(short)), key=_expiry, reverse=True)
+    total: int | Fraction = 0
+    spare: int | Fraction = 0
+    for sold in shorts:
+        while covers and _expiry(covers[0]) >= _expiry(sold):
+            spare += covers.pop(0).quantity
+        used = min(spare, sold.quantity)
+        spare -= used
+        total += used
+    return total
+
+
+def needed(stake: Stake, stakes: Sequence[Stake]) -> int | Fraction:
+    """How much of this stake the sold options among ``stakes`` need it to keep; the rest of it may be closed."""
+    others = [each for each in stakes if each is not stake]
+    return max(covered(stakes, short) - covered(others, short) for short in (ContractType.CE, ContractType.PE))
+
+
+def _expiry(stake: Stake) -> int:
+    return stake.expiry.toordinal() if isinstance(stake.expiry, date) else stake.expiry
+
+
+# ---------------------------------------------------------------- plans
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CoverLoss:
+    """An account on which a short could be left with less cover than the plan has at full entry, and through what."""
+
+    account: str
+    short: ContractType
+    leg: str | None
+    """The covering leg whose stop or target takes the cover away; None: the allocation's own lots do."""
+
+    def __str__(self) -> str:
+        through = f'closing leg "{self.leg}"' if self.leg is not None else "these lots"
+        return f'{through} would leave sold {self.short} on "{self.account}" with less cover than the plan has'
+
+
+def lost_cover(strategy: Strategy, allocations: Iterable[Allocation]) -> tuple[CoverLoss, ...]:
+    """Where a leg rule or an allocation can leave less cover than the plan has. Empty for a ``naked`` strategy.
+
+    A plan without cover has none to lose. Rules of different legs fire independently, so the worst case is every
+    covering leg with a rule closed and every short still open; that a short has a stop of its own changes nothing.
+    Each (leg, short) is reported once, for the first account it happens on.
+    """
+    if strategy.naked:
+        return ()
+    found: dict[tuple[object, ...], CoverLoss] = {}
+    for allocation in allocations:
+        for loss in _losses(strategy, allocation):
+            key = (loss.leg, loss.short) if loss.leg is not None else (None, loss.short, loss.account)
+            found.setdefault(key, loss)
+    return tuple(found.values())
+
+
+def _losses(strategy: Strategy, allocation: Allocation) -> Iterator[CoverLoss]:
+    lots = lots_by_leg(strategy, allocation)
+    closable = {leg.id for leg in strategy.legs if leg.stop is not None or leg.target is not None}
+    for calendar in _CALENDARS:
+        for short in (ContractType.CE, ContractType.PE):
+            sold, covers = _stakes(strategy, lots, short, calendar)
+            planned = _planned_covers(strategy, lots, short, calendar)
+            if covered(sold + covers, short) < covered(sold + planned, short):
+                yield CoverLoss(account=allocation.account, short=short, leg=None)
+            kept = [each for each in covers if each.leg not in closable]
+            have, left = covered(sold + covers, short), covered(sold + kept, short)
+            for cover in covers:
+                if left < have and cover.leg in closable and covered([*sold, *kept, cover], short) > left:
+                    yield CoverLoss(account=allocation.account, short=short, leg=cover.leg)
+
+
+def _stakes(
+    strategy: Strategy, lots: Mapping[str, int | Fraction], short: ContractType, calendar: "_Calendar"
+) -> tuple[list[Stake], list[Stake]]:
+    """The sold options of one type, and what may cover them, in lots."""
+    stakes = [
+        Stake(
+            leg=leg.id,
+            side=leg.side,
+            type=leg.type,
+            expiry=calendar.rank(strategy.expiry_rule(leg)),
+            quantity=lots[leg.id],
+        )
+        for leg in strategy.legs
+        if leg.id in lots
+    ]
+    sold = [each for each in stakes if each.is_short_option and each.type is short]
+    return sold, [each for each in stakes if each.covers(short)]
+
+
+def _planned_covers(
+    strategy: Strategy, lots: Mapping[str, int], short: ContractType, calendar: "_Calendar"
+) -> list[Stake]:
+    """The plan's cover at as many units as the account's largest short of this type has."""
+    legs = [leg for leg in strategy.legs if leg.side is Side.SELL and leg.type is short]
+    units = max((Fraction(lots.get(leg.id, 0), leg.ratio) for leg in legs), default=Fraction(0))
+    return _stakes(strategy, {leg.id: leg.ratio * units for leg in strategy.legs}, short, calendar)[1]
+
+
+@dataclass(frozen=True, slots=True)
+class _Calendar:
+    """One way listed expiries can lie: the nearest monthly is number ``monthly``, the next ``apart`` further."""
+
+    monthly: int
+    apart: int
+
+    def rank(self, rule: ExpiryRule) -> int:
+        return rule.offset if rule.series is Series.WEEKLY else self.monthly + self.apart * rule.offset
+
+
+_CALENDARS = (
+    _Calendar(0, 1),  # no weekly series
+    *(_Calendar(monthly, apart) for monthly in range(5) for apart in (4, 5)),
+)
+"""Which of weekly n and monthly m is later depends on the day; a plan must keep its cover on every day."""
