@@ -1,0 +1,186 @@
+"""The paper exchange's own book: every order and fill it ever took, in a SQLite file nobody else writes.
+
+It knows nothing of runs and intents, only of what came through the Broker port: with the journal it makes two
+independent accounts of one day. Prices and values are exact decimals as text, instants ISO 8601.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from option_baskets.adapters.brokers.fills import Trade
+from option_baskets.adapters.embedded.sqlite import SqliteFile
+from option_baskets.domain.contract import Contract, ContractType, Side
+from option_baskets.domain.order import OrderReport, OrderState
+from option_baskets.domain.session import IST
+
+_VERSION = 1
+_SCHEMA = """
+    CREATE TABLE orders (
+        day TEXT NOT NULL, user TEXT NOT NULL, account TEXT NOT NULL, number INTEGER NOT NULL,
+        broker_order_id TEXT NOT NULL, tag TEXT NOT NULL,
+        underlying TEXT NOT NULL, expiry TEXT NOT NULL, type TEXT NOT NULL, strike TEXT,
+        side TEXT NOT NULL, quantity INTEGER NOT NULL, price_limit TEXT NOT NULL,
+        state TEXT NOT NULL, filled INTEGER NOT NULL, value TEXT NOT NULL, modifications INTEGER NOT NULL,
+        placed_at TEXT NOT NULL, updated_at TEXT NOT NULL, message TEXT NOT NULL,
+        PRIMARY KEY (day, user, account, number)) WITHOUT ROWID;
+    CREATE INDEX resting ON orders (day) WHERE state IN ('OPEN', 'PARTIAL');
+    CREATE TABLE fills (
+        day TEXT NOT NULL, user TEXT NOT NULL, account TEXT NOT NULL, number INTEGER NOT NULL,
+        filled_before INTEGER NOT NULL, quantity INTEGER NOT NULL, price TEXT NOT NULL, at TEXT NOT NULL,
+        PRIMARY KEY (day, user, account, number, filled_before)) WITHOUT ROWID
+"""
+_INSERT_ORDER = f"INSERT INTO orders VALUES ({','.join('?' * 20)})"
+_UPDATE_ORDER = """UPDATE orders SET quantity = ?, price_limit = ?, state = ?, filled = ?, value = ?,
+    modifications = ?, updated_at = ?, message = ? WHERE day = ? AND user = ? AND account = ? AND number = ?"""
+_INSERT_FILL = "INSERT INTO fills VALUES (?,?,?,?,?,?,?,?)"
+_NET = """SELECT user, account, underlying, expiry, type, strike, SUM(IIF(side = 'BUY', filled, -filled))
+    FROM orders WHERE filled > 0 AND expiry >= ? GROUP BY user, account, underlying, expiry, type, strike"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One order as the book has it."""
+
+    user: str
+    day: date
+    number: int
+    """Of the account's orders of the day, from 1."""
+    placed_at: datetime
+    modifications: int = 0
+    report: OrderReport
+
+    @property
+    def key(self) -> tuple[str, str, str, int]:
+        return (self.day.isoformat(), self.user, self.report.account, self.number)
+
+
+class PaperBook:
+    """Reads and writes of the book. A write has reached the disk when it returns."""
+
+    def __init__(self, path: Path | str, *, threaded: bool, durable: bool) -> None:
+        self._file = SqliteFile.open(path, schema=_SCHEMA, version=_VERSION, threaded=threaded, durable=durable)
+
+    async def close(self) -> None:
+        await self._file.close()
+
+    async def add(self, entry: Entry, trades: Sequence[Trade]) -> None:
+        """A new order together with its first fills."""
+        report = entry.report
+        contract = report.contract
+        at = report.at.isoformat()
+        row = (
+            *entry.key,
+            report.broker_order_id,
+            report.tag,
+            contract.underlying,
+            contract.expiry.isoformat(),
+            contract.type.value,
+            None if contract.strike is None else str(contract.strike),
+            report.side.value,
+            report.quantity,
+            str(report.limit),
+            report.state.value,
+            report.filled,
+            str(report.value),
+            entry.modifications,
+            entry.placed_at.isoformat(),
+            at,
+            report.message,
+        )
+        await self._file.together(_add, (row, _fill_rows(entry, trades)))
+
+    async def change(self, entry: Entry, trades: Sequence[Trade]) -> None:
+        """An order's new state together with the fills that led to it."""
+        report = entry.report
+        row = (
+            report.quantity,
+            str(report.limit),
+            report.state.value,
+            report.filled,
+            str(report.value),
+            entry.modifications,
+            report.at.isoformat(),
+            report.message,
+            *entry.key,
+        )
+        await self._file.together(_change, (row, _fill_rows(entry, trades)))
+
+    def entries(self, since: date) -> Iterable[Entry]:
+        """Orders of ``since`` and later days, and every order that still rests, as they were numbered."""
+        resting = "day < ? AND state IN ('OPEN', 'PARTIAL')"
+        sql = f"SELECT * FROM orders WHERE day >= ? OR ({resting}) ORDER BY day, user, account, number"
+        return map(_entry, self._file.read(sql, (since.isoformat(), since.isoformat())))
+
+    def net(self, since: date) -> Iterable[tuple[str, str, Contract, int]]:
+        """(user, account, contract, net units) from all fills in contracts that expire on ``since`` or later."""
+        for user, account, *contract, units in self._file.read(_NET, (since.isoformat(),)):
+            yield user, account, _contract(*contract), units
+
+
+_Rows = tuple[tuple[object, ...], list[tuple[object, ...]]]
+"""The row of an order and those of its new fills."""
+
+
+def _add(connection: sqlite3.Connection, requests: Sequence[_Rows]) -> Sequence[None]:
+    return _write(connection, _INSERT_ORDER, requests)
+
+
+def _change(connection: sqlite3.Connection, requests: Sequence[_Rows]) -> Sequence[None]:
+    return _write(connection, _UPDATE_ORDER, requests)
+
+
+def _write(connection: sqlite3.Connection, order: str, requests: Sequence[_Rows]) -> Sequence[None]:
+    """A key that is there already is a defect of ours and fails the whole group; nothing of it is written."""
+    connection.executemany(order, (row for row, _ in requests))
+    connection.executemany(_INSERT_FILL, chain.from_iterable(fills for _, fills in requests))
+    return [None] * len(requests)
+
+
+def _fill_rows(entry: Entry, trades: Sequence[Trade]) -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = []
+    before = entry.report.filled - sum(trade.quantity for trade in trades)
+    for trade in trades:
+        rows.append((*entry.key, before, trade.quantity, str(trade.price), entry.report.at.isoformat()))
+        before += trade.quantity
+    return rows
+
+
+def _contract(underlying: str, expiry: str, type_: str, strike: str | None) -> Contract:
+    return Contract(
+        underlying=underlying,
+        expiry=date.fromisoformat(expiry),
+        type=ContractType(type_),
+        strike=None if strike is None else Decimal(strike),
+    )
+
+
+def _entry(row: Sequence[Any]) -> Entry:
+    day, user, account, number, order_id, tag, underlying, expiry, type_, strike, *rest = row
+    side, quantity, limit, state, filled, value, modifications, placed_at, updated_at, message = rest
+    return Entry(
+        user=user,
+        day=date.fromisoformat(day),
+        number=number,
+        placed_at=datetime.fromisoformat(placed_at).astimezone(IST),
+        modifications=modifications,
+        report=OrderReport(
+            tag=tag,
+            broker_order_id=order_id,
+            account=account,
+            contract=_contract(underlying, expiry, type_, strike),
+            side=Side(side),
+            quantity=quantity,
+            state=OrderState(state),
+            filled=filled,
+            value=Decimal(value),
+            at=datetime.fromisoformat(updated_at).astimezone(IST),
+            limit=Decimal(limit),
+            message=message,
+        ),
+    )

@@ -1,0 +1,58 @@
+"""What an exchange refuses, and how trades change an order: pure functions."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+from decimal import Decimal
+
+from option_baskets.adapters.brokers.fills import Trade
+from option_baskets.domain.contract import Contract, Listing
+from option_baskets.domain.order import OrderReport, OrderState
+
+
+def refusals(
+    contract: Contract, quantity: int, limit: Decimal, listing: Listing | None, *, is_open: bool
+) -> Iterator[str]:
+    """Everything an exchange has against such a LIMIT order, in words for a person; nothing where it takes it.
+
+    The price protection band belongs here once its dated reference prices are known; today any positive limit is taken.
+    """
+    if listing is None:
+        yield f"{contract.name} is not listed"
+        return
+    if not is_open:
+        yield f"{contract.name} is not trading now"
+    if quantity <= 0 or quantity % listing.lot_size:
+        yield f"quantity {quantity} is not a positive multiple of the lot {listing.lot_size}"
+    if listing.freeze_quantity is not None and quantity > listing.freeze_quantity:
+        yield f"quantity {quantity} is above the freeze quantity {listing.freeze_quantity}"
+    if limit <= 0 or limit % listing.tick:
+        yield f"limit {limit} is not a positive multiple of the tick {listing.tick}"
+
+
+def units(trades: Iterable[Trade]) -> int:
+    return sum(trade.quantity for trade in trades)
+
+
+def first(most: int, trades: Iterable[Trade]) -> tuple[Trade, ...]:
+    """The first ``most`` units of the trades."""
+    kept = []
+    for trade in trades:
+        if most == 0:
+            break
+        quantity = min(trade.quantity, most)
+        kept.append(Trade(quantity, trade.price))
+        most -= quantity
+    return tuple(kept)
+
+
+def filled(report: OrderReport, trades: Iterable[Trade], at: datetime) -> OrderReport:
+    """The order after these trades; as it was where there are none."""
+    done, value = report.filled, report.value
+    for trade in trades:
+        done += trade.quantity
+        value += trade.price * trade.quantity
+    if done == report.filled:
+        return report
+    state = OrderState.FILLED if done == report.quantity else OrderState.PARTIAL
+    return replace(report, state=state, filled=done, value=value, at=at)
