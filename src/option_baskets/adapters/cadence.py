@@ -11,6 +11,7 @@ from option_baskets.domain.cadence import Beat, Cadence, InPhase
 from option_baskets.domain.errors import Invalid, Problem
 from option_baskets.domain.events import EventType, MarketPhase, Priority
 
+NAME = "cadence.toml"
 _UNITS = {
     "ms": timedelta(milliseconds=1),
     "s": timedelta(seconds=1),
@@ -24,12 +25,14 @@ _SPANS = ("day", "trading")
 
 
 def load_cadence(path: Path | None = None) -> Cadence:
-    """The table of ``path``; without one, the package's.
+    """The table of a file, or of a folder's cadence.toml; where there is none, the package's.
 
     Raises:
         Invalid: with every problem of the file, each naming its table, key and way out.
     """
-    source = files("option_baskets") / "facts" / "cadence.toml" if path is None else path
+    if path is not None and path.is_dir():
+        path = path / NAME if (path / NAME).exists() else None
+    source = files("option_baskets") / "facts" / NAME if path is None else path
     try:
         tables = tomllib.loads(source.read_text(encoding="utf-8"))
     except OSError as error:

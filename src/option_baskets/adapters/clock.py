@@ -46,9 +46,7 @@ class RealClock:
         wall: Callable[[], datetime] = _wall,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        if not (speed > 0 and math.isfinite(speed)):
-            raise Invalid(f"{speed} is no speed of a clock: give a number above 0, e.g. 60", where="speed")
-        self._speed = speed
+        self._speed = _positive(speed)
         self._wall = wall
         self._monotonic = monotonic
         self._zone = zone if start is None else _aware(start).tzinfo
@@ -90,9 +88,7 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     """
 
     def __init__(self, start: datetime, speed: float | None = None) -> None:
-        if speed is not None and not (speed > 0 and math.isfinite(speed)):
-            raise Invalid(f"{speed} is no speed of a clock: give a number above 0, e.g. 60", where="speed")
-        self._start = _aware(start)
+        self._start = start
         self._jumps = _Jumps(speed, self._waiting)
         self._sequence = itertools.count()
         super().__init__(self._jumps)
@@ -139,7 +135,11 @@ def run_simulated(
 
     Raises:
         Halt: everything waits and nothing is due.
+        Invalid: the start has no zone, or the speed is not above 0.
     """
+    _aware(start)
+    if speed is not None:
+        _positive(speed)
     with asyncio.Runner(loop_factory=lambda: SimulatedLoop(start, speed)) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, SimulatedLoop)
@@ -188,3 +188,9 @@ def _aware(at: datetime) -> datetime:
     if at.tzinfo is None:
         raise Invalid(f"{at.isoformat()} has no time zone: give one, e.g. {at.isoformat()}+05:30", where="start")
     return at
+
+
+def _positive(speed: float) -> float:
+    if not (speed > 0 and math.isfinite(speed)):
+        raise Invalid(f"{speed} is no speed of a clock: give a number above 0, e.g. 60", where="speed")
+    return speed
