@@ -77,6 +77,8 @@ class Intent:
     decided_at: datetime
     cause: ExitReason | None = None
     """Why, for an exit; never part of the id."""
+    cap: Decimal | None = None
+    """The worst price an entry is chased to, rupees per unit; an exit has none."""
     level: Decimal | None = None
     """The price at which a stop or target inside a recorded bar fills; None for a marketable order."""
 
@@ -124,6 +126,8 @@ class Order:
     broker_order_id: str = ""
     filled: int = 0
     value: Decimal = ZERO
+    limit: Decimal | None = None
+    """The limit price the broker last confirmed; None before its first answer."""
     reason: Reason | None = None
     message: str = ""
     updated_at: datetime
@@ -169,13 +173,16 @@ def apply(order: Order, report: OrderReport) -> Applied:
         return Applied(order=order, alert=f"report of {report.broker_order_id} contradicts intent {intent.id}")
     if report.filled < order.filled:
         return Applied(order=order)
-    same = report.state is order.state and report.filled == order.filled
-    if same or (order.state.is_final and report.filled == order.filled and not report.state.is_final):
+    same = report.state is order.state and report.filled == order.filled and report.limit == order.limit
+    if same or (order.state.is_final and report.state is order.state and report.filled == order.filled):
+        return Applied(order=order)
+    if order.state.is_final and report.filled == order.filled and not report.state.is_final:
         return Applied(order=order)
     if order.state is OrderState.PARTIAL and report.state is OrderState.OPEN:
         return Applied(order=order)
     more_filled = report.filled > order.filled
-    allowed = (order.state, report.state) in TRANSITIONS or (more_filled and report.state is order.state)
+    repriced = report.limit != order.limit and not order.state.is_final
+    allowed = (order.state, report.state) in TRANSITIONS or ((more_filled or repriced) and report.state is order.state)
     if not allowed:
         return Applied(order=order, alert=f"order {intent.id} cannot go from {order.state} to {report.state}")
     fill = None
@@ -193,6 +200,7 @@ def apply(order: Order, report: OrderReport) -> Applied:
         broker_order_id=report.broker_order_id or order.broker_order_id,
         filled=report.filled,
         value=report.value,
+        limit=report.limit,
         message=report.message or order.message,
         updated_at=report.at,
         reason=Reason.BROKER_REJECTED if report.state is OrderState.REJECTED else order.reason,

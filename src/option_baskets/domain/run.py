@@ -1,6 +1,6 @@
 """A run: one strategy on one cycle, with the strategy as it was when it entered and every position it opened."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -135,3 +135,19 @@ class Run:
     @property
     def is_flat(self) -> bool:
         return all(position.open == 0 for position in self.positions)
+
+
+def settled(run: Run) -> Run:
+    """The run in the status its positions say it has; while an entry is under way, as it is."""
+    if run.status.is_over or not run.positions or not all(position.entry_final for position in run.positions):
+        return run
+    entered = [position for position in run.positions if position.entered]
+    if run.is_flat:
+        if all(position.exit_reason is ExitReason.UNWIND for position in entered):
+            short = run.shortfalls[0] if run.shortfalls else None
+            reason = short.reason if short else Reason.ENTRY_FAILED
+            return replace(run, status=RunStatus.FAILED, reason=reason, detail=short.detail if short else "")
+        return replace(run, status=RunStatus.CLOSED)
+    closing = any(position.open and position.exit_reason is not None for position in entered)
+    status = RunStatus.EXITING if closing else RunStatus.ACTIVE
+    return run if status is run.status else replace(run, status=status)

@@ -1,0 +1,127 @@
+"""One trading day: the timer's events to their handlers, queued entries and exits at their instants."""
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from option_baskets.domain.cadence import Cadence
+from option_baskets.domain.events import Event, EventType, Tick
+from option_baskets.domain.session import Session
+from option_baskets.engine.duplicates import check_duplicates
+from option_baskets.engine.emitter import Emitter
+from option_baskets.engine.entry import enter
+from option_baskets.engine.quotes import refresh_quotes
+from option_baskets.engine.recovery import recover
+from option_baskets.engine.schedule import ENTER_RUN, schedule_due
+from option_baskets.engine.stops import check_run, check_stops
+from option_baskets.engine.timer import ticks
+from option_baskets.engine.trading import Trading
+from option_baskets.ports import Bus, Message
+
+CHECKED_WITHIN = timedelta(seconds=1)
+"""How long an entry waits for the stop check of its own minute; longer than any check takes, shorter than a grace."""
+
+
+@dataclass(slots=True, kw_only=True)
+class TradingDay:
+    """The engine's day. Handlers are subscribed once per bus; ``session`` may change from day to day."""
+
+    trading: Trading
+    bus: Bus
+    cadence: Cadence
+    progress: Callable[[datetime], None] = lambda _: None
+    _checked: datetime | None = None
+    _waiting: asyncio.Condition | None = None
+
+    def subscribe(self) -> None:
+        """Connect the four handlers."""
+        self.bus.subscribe(EventType.REFRESH_MARKET_DATA, self._refresh)
+        self.bus.subscribe(EventType.CHECK_STOP_LOSS, self._check)
+        self.bus.subscribe(EventType.CHECK_DUPLICATE_ORDERS, self._duplicates)
+        self.bus.subscribe(EventType.SCHEDULE_STRATEGY_TRIGGER, self._schedule)
+
+    async def run(self, session: Session) -> Counter[EventType]:
+        """Trade one session and return how many events of each type it had. After a restart it goes on where it was."""
+        trading = self.trading
+        trading.session = session
+        self._checked = None
+        self._waiting = asyncio.Condition()
+        emitter = Emitter(self.bus, trading.books, self.cadence, session)
+        await recover(trading)
+        worker = asyncio.create_task(self._work(), name="queue worker")
+        try:
+            timer = ticks(session, trading.clock, self.cadence, resume_after=await emitter.resume_after())
+            await self._drive(timer, emitter, worker)
+            await trading.clock.sleep_until(session.close)
+            await trading.settled()
+        finally:
+            worker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await worker
+        trading.runs.forget_finished()
+        return emitter.counts
+
+    async def _drive(
+        self, timer: AsyncIterator[tuple[Tick, ...]], emitter: Emitter, worker: asyncio.Task[None]
+    ) -> None:
+        async for due in timer:
+            await emitter.emit(due)
+            await self._passed(due[-1].at)
+            self.progress(due[-1].at)
+            if worker.done():
+                worker.result()
+
+    async def _passed(self, at: datetime) -> None:
+        assert self._waiting is not None
+        async with self._waiting:
+            self._checked = at
+            self._waiting.notify_all()
+
+    async def _after_check_of(self, at: datetime) -> None:
+        """Wait until the stop check of the minute of ``at`` is done, so that entries come after exits."""
+        assert self._waiting is not None
+        minute = at.replace(second=0, microsecond=0)
+
+        async def checked() -> None:
+            assert self._waiting is not None
+            async with self._waiting:
+                await self._waiting.wait_for(lambda: self._checked is not None and self._checked >= minute)
+
+        wait = asyncio.create_task(checked())
+        alarm = asyncio.create_task(self.trading.clock.sleep_until(at + CHECKED_WITHIN))
+        await asyncio.wait({wait, alarm}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (wait, alarm):
+            task.cancel()
+
+    async def _work(self) -> None:
+        """Fire queued messages at their instants, each beside the others."""
+        async for message in self.trading.queue.receive():
+            self.trading.start(self._fire(message), name=message.id)
+
+    async def _fire(self, message: Message) -> None:
+        trading = self.trading
+        key = (message.body["user_id"], message.body["run_id"])
+        if key in trading.runs:
+            await self._after_check_of(message.at)
+            if message.kind == ENTER_RUN:
+                await enter(trading, key, message.at)
+            else:
+                await check_run(trading, key, await trading.market.snapshot(message.at))
+        await trading.queue.done(message)
+
+    async def _refresh(self, event: Event) -> None:
+        await refresh_quotes(self.trading, event)
+
+    async def _check(self, event: Event) -> None:
+        await check_stops(self.trading, event)
+        await self._passed(event.at)
+
+    async def _duplicates(self, event: Event) -> None:
+        await check_duplicates(self.trading, event)
+
+    async def _schedule(self, event: Event) -> None:
+        assert self.trading.session is not None
+        await schedule_due(self.trading, self.trading.session, event)

@@ -1,0 +1,318 @@
+"""The order desk: journal, send, and apply what brokers say. Nothing is sent that is not journaled as SENDING.
+
+An intent is handed to a broker's API at most once. What a broker reports is cumulative and applied idempotently, and
+the order, its fill and the position it changes are committed together.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from option_baskets.domain.contract import Side
+from option_baskets.domain.errors import NotFound, Unavailable, Unclear
+from option_baskets.domain.ids import Action
+from option_baskets.domain.order import Fill, Order, OrderReport, OrderState, advance, apply
+from option_baskets.domain.reasons import Reason
+from option_baskets.domain.risk import approve
+from option_baskets.domain.run import LegPosition, Run, settled
+from option_baskets.engine.rates import Bucket, Urgency
+from option_baskets.engine.runs import OpenRuns, RunKey
+from option_baskets.ports import Broker, Clock, Write
+from option_baskets.store.books import Books
+
+LOG = logging.getLogger(__name__)
+
+AccountKey = tuple[str, str]
+"""(user id, account id)."""
+
+SETTLE_READS = 3
+SETTLE_EVERY = timedelta(seconds=10)
+"""An order of unknown fate is absent after three good reads over thirty seconds without its tag."""
+CANCEL_EVERY = timedelta(seconds=1)
+
+
+class Desk:
+    """Orders of every account in hand, by intent id."""
+
+    def __init__(
+        self,
+        *,
+        books: Books,
+        runs: OpenRuns,
+        brokers: Mapping[AccountKey, Broker],
+        buckets: Mapping[AccountKey, Bucket],
+        clock: Clock,
+    ) -> None:
+        self._books = books
+        self._runs = runs
+        self.brokers = brokers
+        self._buckets = buckets
+        self._clock = clock
+        self.orders: dict[str, Order] = {}
+        self._of_run: defaultdict[RunKey, list[str]] = defaultdict(list)
+        self._inbox: defaultdict[RunKey, list[OrderReport]] = defaultdict(list)
+        self._final: dict[str, asyncio.Event] = {}
+        self._background: set[asyncio.Task[None]] = set()
+
+    def take_up(self, orders: Iterable[Order]) -> None:
+        """Hold orders that are already in the journal."""
+        for order in orders:
+            intent = order.intent
+            if intent.id not in self.orders:
+                self._of_run[intent.user_id, intent.run_id].append(intent.id)
+            self.orders[intent.id] = order
+
+    def journaled(self, orders: Iterable[Order]) -> None:
+        """Hold orders whose journal entries were just committed."""
+        self.take_up(map(stored, orders))
+
+    def of_run(self, key: RunKey) -> tuple[Order, ...]:
+        return tuple(self.orders[intent_id] for intent_id in self._of_run[key])
+
+    def write(self, order: Order) -> Write:
+        """The journal entry of an order as it is now."""
+        return self._books.put_order(order)
+
+    async def send(self, orders: Sequence[Order], urgency: Urgency) -> None:
+        """Send journaled orders of one account, as fast as its rate allows, all in parallel.
+
+        Returns when every one was answered or its outcome is unknown; those are settled in the background.
+        """
+        if not orders:
+            return
+        pending = [order.intent.id for order in orders]
+        calls: list[asyncio.Task[None]] = []
+        while pending:
+            account = (orders[0].intent.user_id, orders[0].intent.account)
+            granted = await self._buckets[account].take(len(pending), urgency)
+            batch, pending = pending[:granted], pending[granted:]
+            ready = await self._mark_sending(batch)
+            if len(ready) == 1 and not pending and not calls:
+                await self._place(ready[0])
+            else:
+                calls += [asyncio.create_task(self._place(order)) for order in ready]
+        if calls:
+            await asyncio.gather(*calls)
+
+    async def _mark_sending(self, batch: Sequence[str]) -> list[Order]:
+        """Journal the batch as SENDING, durably; an order that was cancelled meanwhile is left out."""
+        first = self.orders[batch[0]].intent
+        async with self._runs.lock((first.user_id, first.run_id)):
+            ready = [order for order in map(self.orders.__getitem__, batch) if not order.state.is_final]
+            created = [order for order in ready if order.state is OrderState.CREATED]
+            if created:
+                now = self._clock.now()
+                await self._store(advance(order, OrderState.SENDING, now) for order in created)
+        return [self.orders[order.intent.id] for order in ready]
+
+    async def _store(self, orders: Iterable[Order]) -> None:
+        orders = tuple(orders)
+        await self._books.commit(*map(self.write, orders))
+        self.journaled(orders)
+
+    async def _place(self, order: Order) -> None:
+        intent = order.intent
+        broker = self.brokers[intent.user_id, intent.account]
+        try:
+            report = await broker.place(approve(intent))
+        except Unavailable as error:
+            report = _unsent(order, str(error), self._clock)
+        except Unclear as error:
+            await self._unknown(order, str(error))
+            return
+        await self.report(intent.user_id, report)
+
+    async def _unknown(self, order: Order, message: str) -> None:
+        key = (order.intent.user_id, order.intent.run_id)
+        async with self._runs.lock(key):
+            now = self.orders[order.intent.id]
+            if now.state is not OrderState.SENDING:
+                return
+            await self._store([advance(now, OrderState.UNKNOWN, self._clock.now(), message=message)])
+        self.settle(order.intent.id)
+
+    def settle(self, intent_id: str) -> None:
+        """Find out in the background what became of an order of unknown fate; it is never sent again."""
+        task = asyncio.create_task(self._settle(intent_id), name=f"settle {intent_id}")
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def _settle(self, intent_id: str) -> None:
+        intent = self.orders[intent_id].intent
+        broker = self.brokers[intent.user_id, intent.account]
+        reads = 0
+        started = self._clock.now()
+        while reads < SETTLE_READS or self._clock.now() - started < SETTLE_READS * SETTLE_EVERY:
+            try:
+                found = [report for report in await broker.orders() if report.tag == intent_id]
+            except (Unavailable, Unclear):
+                found = []
+            else:
+                reads += 1
+            if found:
+                await self.report(intent.user_id, found[0])
+                return
+            if self.orders[intent_id].state is not OrderState.UNKNOWN:
+                return
+            await self._clock.sleep_until(self._clock.now() + SETTLE_EVERY)
+        await self.conclude(intent_id, OrderState.ABSENT, Reason.ABSENT)
+
+    async def conclude(self, intent_id: str, state: OrderState, reason: Reason) -> None:
+        """End an order without a broker's report: never sent (CANCELLED) or nowhere to be found (ABSENT)."""
+        order = self.orders[intent_id]
+        key = (order.intent.user_id, order.intent.run_id)
+        async with self._runs.lock(key):
+            order = self.orders[intent_id]
+            if (order.state, state) not in {
+                (OrderState.CREATED, OrderState.CANCELLED),
+                (OrderState.UNKNOWN, OrderState.ABSENT),
+            }:
+                return
+            await self._store([advance(order, state, self._clock.now(), reason=reason)])
+        self._announce(intent_id)
+
+    async def report(self, user_id: str, report: OrderReport) -> None:
+        """Apply a broker's report. Reports that arrive while another of the run is committed share one commit."""
+        order = self.orders.get(report.tag)
+        if order is None or (order.intent.user_id, order.intent.account) != (user_id, report.account):
+            return
+        key = (user_id, order.intent.run_id)
+        self._inbox[key].append(report)
+        async with self._runs.lock(key):
+            reports, self._inbox[key] = self._inbox[key], []
+            if reports:
+                await self._apply(key, reports)
+
+    async def _apply(self, key: RunKey, reports: Sequence[OrderReport]) -> None:
+        orders: dict[str, Order] = {}
+        fills: list[Fill] = []
+        writes: list[Write] = []
+        for report in reports:
+            before = orders.get(report.tag, self.orders[report.tag])
+            applied = apply(before, report)
+            if applied.order is not before:
+                orders[report.tag] = applied.order
+            if applied.fill is not None:
+                fills.append(applied.fill)
+                writes.append(self._books.put_fill(before.intent, applied.fill))
+            if applied.alert:
+                LOG.warning("%s", applied.alert)
+                writes.append(self._books.put_alert(key[0], report.at, before.intent.strategy_id, applied.alert))
+        writes += map(self.write, orders.values())
+
+        def filled(run: Run) -> tuple[Run, Sequence[Write]]:
+            return _with_fills(run, fills, {**self.orders, **orders}), writes
+
+        await self._runs.change_locked(key, filled)
+        self.journaled(orders.values())
+        for intent_id in orders:
+            self._announce(intent_id)
+
+    def _announce(self, intent_id: str) -> None:
+        if self.orders[intent_id].state.is_final and intent_id in self._final:
+            self._final.pop(intent_id).set()
+
+    async def until_final(self, intent_ids: Iterable[str]) -> None:
+        """Return when every one of the orders is in a final state."""
+        for intent_id in intent_ids:
+            if not self.orders[intent_id].state.is_final:
+                await self._final.setdefault(intent_id, asyncio.Event()).wait()
+
+    async def final_by(self, intent_ids: Sequence[str], at: datetime) -> bool:
+        """Whether every one of the orders is final, now or by ``at``."""
+        if all(self.orders[intent_id].state.is_final for intent_id in intent_ids):
+            return True
+        final = asyncio.create_task(self.until_final(intent_ids))
+        alarm = asyncio.create_task(self._clock.sleep_until(at))
+        await asyncio.wait({final, alarm}, return_when=asyncio.FIRST_COMPLETED)
+        final.cancel()
+        alarm.cancel()
+        return all(self.orders[intent_id].state.is_final for intent_id in intent_ids)
+
+    async def cancel(self, order: Order, urgency: Urgency, reason: Reason) -> None:
+        """Ask for an order to be cancelled; returns when it is final, filled or not."""
+        intent = order.intent
+        if order.state is OrderState.CREATED:
+            await self.conclude(intent.id, OrderState.CANCELLED, reason)
+        while not (now := self.orders[intent.id]).state.is_final:
+            if now.broker_order_id:
+                await self._buckets[intent.user_id, intent.account].take(1, urgency)
+                try:
+                    report = await self.brokers[intent.user_id, intent.account].cancel(now.broker_order_id)
+                    await self.report(intent.user_id, report)
+                except (Unavailable, Unclear, NotFound) as error:
+                    LOG.warning("cancel of %s: %s", intent.id, error)
+            await self.final_by([intent.id], self._clock.now() + CANCEL_EVERY)
+
+    async def reprice(self, order: Order, limit: Decimal, urgency: Urgency) -> None:
+        """Ask for another limit price; an answer that does not come is found by the next look at the order."""
+        intent = order.intent
+        await self._buckets[intent.user_id, intent.account].take(1, urgency)
+        broker = self.brokers[intent.user_id, intent.account]
+        try:
+            report = await broker.modify(order.broker_order_id, limit=limit, quantity=intent.quantity)
+        except (Unavailable, Unclear, NotFound) as error:
+            LOG.warning("new price for %s: %s", intent.id, error)
+        else:
+            await self.report(intent.user_id, report)
+
+
+def stored(order: Order) -> Order:
+    """The order with the version its last write gave it."""
+    return replace(order, version=order.version + 1)
+
+
+def _unsent(order: Order, message: str, clock: Clock) -> OrderReport:
+    intent = order.intent
+    return OrderReport(
+        tag=intent.id,
+        broker_order_id="",
+        account=intent.account,
+        contract=intent.contract,
+        side=intent.side,
+        quantity=intent.quantity,
+        state=OrderState.REJECTED,
+        filled=0,
+        value=order.value,
+        at=clock.now(),
+        limit=intent.limit,
+        message=message,
+    )
+
+
+def _with_fills(run: Run, fills: Sequence[Fill], orders: Mapping[str, Order]) -> Run:
+    """The run with the fills in its positions."""
+    if not fills:
+        return run
+    positions = {position.key: position for position in run.positions}
+    for fill in fills:
+        intent = orders[fill.intent_id].intent
+        key = (intent.leg, intent.account, intent.entry_number)
+        positions[key] = _filled(positions[key], intent.action, fill)
+    return settled(replace(run, positions=tuple(positions.values())))
+
+
+def _filled(position: LegPosition, action: Action, fill: Fill) -> LegPosition:
+    if action is Action.ENTER:
+        return replace(
+            position,
+            entered=position.entered + fill.quantity,
+            entered_value=position.entered_value + fill.value,
+            entry_time=position.entry_time or fill.at,
+        )
+    exited = position.exited + fill.quantity
+    return replace(
+        position,
+        exited=exited,
+        exited_value=position.exited_value + fill.value,
+        exit_time=fill.at,
+    )
+
+
+def urgency_of_exit(side: Side) -> Urgency:
+    """Buying a short back goes before selling a long."""
+    return Urgency.SHORT_COVER if side is Side.BUY else Urgency.EXIT

@@ -1,0 +1,72 @@
+"""The duplicate check: the last five minutes of every account's order book against our journal.
+
+A duplicate is two broker orders with one tag, or an untagged order that matches one of ours in time, symbol, side and
+quantity. Distinct intents are never duplicates. What is found is alerted once; nothing is cancelled by itself.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from option_baskets.domain.errors import Unavailable, Unclear
+from option_baskets.domain.events import Event
+from option_baskets.domain.order import Order, OrderReport
+from option_baskets.engine.desk import AccountKey
+from option_baskets.engine.trading import Trading
+
+LOOK_BACK = timedelta(minutes=5)
+SAME_TIME = timedelta(seconds=5)
+"""How close in time an untagged order must be to one of ours to look like a repetition of it."""
+
+
+async def check_duplicates(trading: Trading, event: Event) -> None:
+    """Handle ``CheckDuplicateOrders`` over all accounts; an account that does not answer is looked at next time."""
+    since = event.at - LOOK_BACK
+    for account, broker in trading.desk.brokers.items():
+        try:
+            reports = await broker.orders()
+        except (Unavailable, Unclear):
+            continue
+        recent = [report for report in reports if report.at >= since]
+        if recent:
+            ours = await trading.books.orders_between(account[0], since, event.at + LOOK_BACK)
+            for key, message in findings(recent, [order for order in ours if order.intent.account == account[1]]):
+                await _alert_once(trading, account, key, message)
+
+
+def findings(reports: Sequence[OrderReport], ours: Sequence[Order]) -> list[tuple[str, str]]:
+    """What is wrong, as (identity, sentence), in the order of the book. Pure."""
+    known = {order.intent.id: order for order in ours}
+    seen: dict[str, OrderReport] = {}
+    found: list[tuple[str, str]] = []
+    for report in reports:
+        what = f"{report.side} {report.quantity} {report.contract.name} ({report.broker_order_id}) on {report.account}"
+        if report.tag in known:
+            first = seen.setdefault(report.tag, report)
+            if first.broker_order_id != report.broker_order_id:
+                found.append((report.broker_order_id, f"duplicate order: {what} repeats {first.broker_order_id}"))
+        elif (twin := _twin(report, ours)) is not None:
+            found.append((report.broker_order_id, f"duplicate order: {what} has no tag and matches {twin.intent.id}"))
+        else:
+            found.append((report.broker_order_id, f"foreign order: {what} is not one of ours"))
+    return found
+
+
+def _twin(report: OrderReport, ours: Sequence[Order]) -> Order | None:
+    if report.tag:
+        return None
+    for order in ours:
+        intent = order.intent
+        same = (intent.contract, intent.side, intent.quantity) == (report.contract, report.side, report.quantity)
+        if same and abs(_sent(order) - report.at) <= SAME_TIME:
+            return order
+    return None
+
+
+def _sent(order: Order) -> datetime:
+    return order.intent.decided_at
+
+
+async def _alert_once(trading: Trading, account: AccountKey, key: str, message: str) -> None:
+    if (account, key) not in trading.alerted:
+        trading.alerted.add((account, key))
+        await trading.alert(account[0], "", message)

@@ -1,0 +1,290 @@
+"""Entering a run: strikes, lots, intents, journal, send. Hedges first, and shorts only once their hedges are filled.
+
+Accounts are entered in parallel and a failure at one never delays another. Where an account's part cannot be had in
+full within the grace, what it has is unwound and what was not traded is recorded with the reason.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from option_baskets.domain.allocation import lots_by_leg, slices
+from option_baskets.domain.contract import Side
+from option_baskets.domain.errors import Refused
+from option_baskets.domain.ids import Action, intent_id
+from option_baskets.domain.market import Snapshot
+from option_baskets.domain.order import Intent, Order, OrderState
+from option_baskets.domain.reasons import ExitReason, Reason
+from option_baskets.domain.resolve import Resolution, fresh_quote, resolve
+from option_baskets.domain.rules import ExitDemanded, step
+from option_baskets.domain.run import LegPosition, Run, RunStatus, Shortfall, settled
+from option_baskets.engine.exit import chase, close
+from option_baskets.engine.limits import marketable, slippage_cap
+from option_baskets.engine.rates import Urgency
+from option_baskets.engine.runs import RunKey
+from option_baskets.engine.trading import Trading
+from option_baskets.ports import Write
+
+_WRITES_A_COMMIT = 90
+
+
+async def enter(trading: Trading, key: RunKey, at: datetime) -> None:
+    """Enter a scheduled run at its instant, or record why it is not entered."""
+    run = trading.runs.get(key)
+    if run.status is not RunStatus.SCHEDULED:
+        return
+    try:
+        run = await _newest(trading, run)
+        _in_time(run, trading.clock.now())
+        snapshot = await trading.market.snapshot(at)
+        resolution = resolve(run.strategy, snapshot)
+        positions, shortfalls = _positions(trading, run, resolution, snapshot)
+        if not positions:
+            raise Refused(shortfalls[0].reason if shortfalls else Reason.ACCOUNT_UNKNOWN, "no account can trade it")
+    except Refused as refusal:
+        await _skip(trading, key, refusal)
+        return
+    orders = _orders(run, positions, snapshot, at)
+    await _journal(trading, key, run, positions, shortfalls, resolution, orders)
+    await _enter_accounts(trading, key, at)
+
+
+async def resume_entry(trading: Trading, key: RunKey, *, within_grace: bool) -> None:
+    """Go on with an entry that a crash cut off; after the grace nothing more is entered and the rest is unwound."""
+    run = trading.runs.get(key)
+    if not within_grace:
+        for order in trading.desk.of_run(key):
+            if order.intent.action is Action.ENTER and order.state is OrderState.CREATED:
+                await trading.desk.conclude(order.intent.id, OrderState.CANCELLED, Reason.LATE_ENTRY)
+    await _enter_accounts(trading, key, run.entry_at)
+
+
+async def _enter_accounts(trading: Trading, key: RunKey, at: datetime) -> None:
+    accounts = dict.fromkeys(position.account for position in trading.runs.get(key).positions)
+    await asyncio.gather(*(_enter_account(trading, key, account, at) for account in accounts))
+    await trading.runs.change(key, lambda run: (settled(run), ()))
+
+
+async def _newest(trading: Trading, run: Run) -> Run:
+    """The run with the strategy as it is now: a pause, an edit or a delete after the claim takes effect.
+
+    Raises:
+        Refused: paused, deleted, or no longer due at this minute.
+    """
+    due = await trading.books.due_strategy(run.user_id, run.strategy.id)
+    if due is None:
+        raise Refused(Reason.DELETED, f"strategy {run.strategy.name} was deleted after it was scheduled")
+    if due.strategy.paused or due.basket.paused:
+        raise Refused(Reason.PAUSED, f"{run.strategy.name} was paused after it was scheduled")
+    if due.strategy.schedule != run.strategy.schedule:
+        raise Refused(Reason.NOT_DUE, f"{run.strategy.name} was moved to {due.strategy.schedule.entry:%H:%M}")
+    return replace(run, strategy=due.strategy, allocations=due.allocations, basket=due.basket)
+
+
+def _in_time(run: Run, now: datetime) -> None:
+    late = now - run.entry_at
+    if late > timedelta(seconds=run.strategy.entry_grace_seconds):
+        raise Refused(
+            Reason.LATE_ENTRY,
+            f"due at {run.entry_at:%H:%M:%S}, seen {late.total_seconds():.0f} s later; the grace is "
+            f"{run.strategy.entry_grace_seconds} s",
+        )
+    if now >= run.exit_at:
+        raise Refused(Reason.AT_OR_AFTER_EXIT, f"its exit at {run.exit_at:%H:%M} has come")
+
+
+def _positions(
+    trading: Trading, run: Run, resolution: Resolution, snapshot: Snapshot
+) -> tuple[list[LegPosition], list[Shortfall]]:
+    """What is to be opened where, in order of priority and leg; lots of an account we cannot reach are recorded."""
+    positions: list[LegPosition] = []
+    shortfalls: list[Shortfall] = []
+    for allocation in sorted(run.allocations, key=lambda each: (each.priority, each.id)):
+        known = (run.user_id, allocation.account) in trading.desk.brokers
+        for leg_id, lots in lots_by_leg(run.strategy, allocation).items():
+            contract = resolution.contracts[leg_id]
+            listing = snapshot.listing(contract)
+            assert listing is not None  # resolve() refuses what is not listed
+            if not known:
+                detail = f"there is no account {allocation.account}"
+                quantity = lots * listing.lot_size
+                shortfalls.append(
+                    Shortfall(
+                        leg=leg_id,
+                        account=allocation.account,
+                        quantity=quantity,
+                        reason=Reason.ACCOUNT_UNKNOWN,
+                        detail=detail,
+                    )
+                )
+                continue
+            positions.append(
+                LegPosition(
+                    leg=leg_id,
+                    account=allocation.account,
+                    entry_number=0,
+                    contract=contract,
+                    side=run.strategy.leg(leg_id).side,
+                    lots=lots,
+                    lot_size=listing.lot_size,
+                    freeze_quantity=listing.freeze_quantity,
+                    tick=listing.tick,
+                )
+            )
+    return positions, shortfalls
+
+
+def _orders(run: Run, positions: Sequence[LegPosition], snapshot: Snapshot, at: datetime) -> list[Order]:
+    """The orders of every position, sliced at the freeze quantity."""
+    orders = []
+    for position in positions:
+        quote = fresh_quote(position.contract, snapshot)
+        cap = slippage_cap(position.side, quote.last, run.strategy.slippage_limit_percent)
+        limit = marketable(position.side, quote, position.tick, cap)
+        for number, quantity in enumerate(slices(position.lots, position.lot_size, position.freeze_quantity)):
+            intent = Intent(
+                id=intent_id(
+                    user_id=run.user_id,
+                    run=run.id,
+                    leg=position.leg,
+                    account=position.account,
+                    entry_number=position.entry_number,
+                    action=Action.ENTER,
+                    slice_number=number,
+                ),
+                user_id=run.user_id,
+                run_id=run.id,
+                strategy_id=run.strategy.id,
+                leg=position.leg,
+                account=position.account,
+                entry_number=position.entry_number,
+                action=Action.ENTER,
+                attempt=0,
+                slice_number=number,
+                contract=position.contract,
+                side=position.side,
+                quantity=quantity,
+                limit=limit,
+                cap=cap,
+                decided_at=at,
+            )
+            orders.append(Order(intent=intent, updated_at=at))
+    return orders
+
+
+async def _journal(
+    trading: Trading,
+    key: RunKey,
+    run: Run,
+    positions: Sequence[LegPosition],
+    shortfalls: Sequence[Shortfall],
+    resolution: Resolution,
+    orders: Sequence[Order],
+) -> None:
+    """Write the intents, then the run that names them; until the run says ENTERING nothing is sent."""
+    books = trading.books
+    writes: list[Write] = [books.put_order(order) for order in orders]
+    while len(writes) > _WRITES_A_COMMIT:
+        await books.commit(*writes[:_WRITES_A_COMMIT])
+        writes = writes[_WRITES_A_COMMIT:]
+    entering = replace(
+        run,
+        status=RunStatus.ENTERING,
+        positions=tuple(positions),
+        shortfalls=tuple(shortfalls),
+        detail="; ".join(resolution.notes),
+    )
+    await trading.runs.change(key, lambda _: (entering, writes))
+    trading.desk.journaled(orders)
+
+
+async def _enter_account(trading: Trading, key: RunKey, account: str, at: datetime) -> None:
+    """One account's part: hedges, then shorts; anything less than all of it is unwound."""
+    deadline = at + timedelta(seconds=trading.runs.get(key).strategy.entry_grace_seconds)
+    reason: Reason | None = None
+    for side, urgency in ((Side.BUY, Urgency.HEDGE_ENTRY), (Side.SELL, Urgency.SHORT_ENTRY)):
+        wave = [
+            order
+            for order in trading.desk.of_run(key)
+            if order.intent.account == account and order.intent.action is Action.ENTER and order.intent.side is side
+        ]
+        if reason is None and _is_wanted(trading.runs.get(key), account):
+            await trading.desk.send([order for order in wave if order.state is OrderState.CREATED], urgency)
+            await _work(trading, key, wave, urgency, deadline)
+            reason = _failure(trading, wave)
+        else:
+            for order in wave:
+                await trading.desk.conclude(order.intent.id, OrderState.CANCELLED, reason or Reason.CANCELLED)
+    await _finalise(trading, key, account, reason)
+    if reason is not None:
+        await _unwind(trading, key, account)
+
+
+def _is_wanted(run: Run, account: str) -> bool:
+    """Whether nothing has asked for this account's part to be closed while it was being entered."""
+    return all(position.exit_reason is None for position in run.positions if position.account == account)
+
+
+def _failure(trading: Trading, wave: Sequence[Order]) -> Reason | None:
+    """Why a wave is not wholly filled, or None if it is."""
+    for order in wave:
+        now = trading.desk.orders[order.intent.id]
+        if now.remaining:
+            if now.reason is not None:
+                return now.reason
+            return Reason.HEDGE_NOT_FILLED if now.intent.side is Side.BUY else Reason.NOT_FILLED
+    return None
+
+
+async def _work(trading: Trading, key: RunKey, wave: Sequence[Order], urgency: Urgency, deadline: datetime) -> None:
+    """Chase unfilled orders up to the slippage limit until all are final; at the deadline cancel what is left."""
+    desk, clock = trading.desk, trading.clock
+    ids = [order.intent.id for order in wave]
+    while not await desk.final_by(ids, clock.now() + trading.pace.chase_every):
+        working = [desk.orders[intent] for intent in ids if not desk.orders[intent].state.is_final]
+        if clock.now() >= deadline or not _is_wanted(trading.runs.get(key), wave[0].intent.account):
+            await asyncio.gather(*(desk.cancel(order, urgency, Reason.NOT_FILLED) for order in working))
+        else:
+            snapshot = await trading.market.snapshot(clock.now())
+            await asyncio.gather(*(chase(trading, order, snapshot, urgency) for order in working))
+
+
+async def _finalise(trading: Trading, key: RunKey, account: str, reason: Reason | None) -> None:
+    """Mark the account's entries final and record every unit that was intended and not filled."""
+
+    def final(run: Run) -> tuple[Run, Sequence[Write]]:
+        positions = []
+        missing = []
+        for position in run.positions:
+            if position.account == account and not position.entry_final:
+                short = position.intended - position.entered
+                why = (reason or Reason.NOT_FILLED) if short else None
+                positions.append(replace(position, entry_final=True, shortfall=why))
+                if why is not None:
+                    detail = f"{position.entered} of {position.intended} units of {position.contract.name} filled"
+                    missing.append(
+                        Shortfall(leg=position.leg, account=account, quantity=short, reason=why, detail=detail)
+                    )
+            else:
+                positions.append(position)
+        return replace(run, positions=tuple(positions), shortfalls=(*run.shortfalls, *missing)), ()
+
+    await trading.runs.change(key, final)
+
+
+async def _unwind(trading: Trading, key: RunKey, account: str) -> None:
+    """Close what a failed entry left on one account."""
+    now = trading.clock.now()
+    snapshot = await trading.market.snapshot(now)
+    demand = ExitDemanded(at=now, reason=ExitReason.UNWIND, account=account)
+    await trading.runs.change(key, lambda run: (settled(step(run, demand, snapshot)[0]), ()))
+    await close(trading, key, account)
+
+
+async def _skip(trading: Trading, key: RunKey, refusal: Refused) -> None:
+    def skip(run: Run) -> tuple[Run, Sequence[Write]]:
+        skipped = replace(run, status=RunStatus.SKIPPED, reason=refusal.reason, detail=str(refusal))
+        return skipped, [trading.books.put_risk(run.user_id, trading.clock.now(), run, refusal.reason, str(refusal))]
+
+    await trading.runs.change(key, skip)

@@ -1,0 +1,191 @@
+"""Closing what a rule, a person or the clock asked to close: shorts first, reduce-only, chased until flat.
+
+An exit is never blocked by a limit or a pause. Its quantity is what is open less what working or unclear exits may
+still close, so that no crash or late answer can turn a position round.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from option_baskets.domain.allocation import slices
+from option_baskets.domain.contract import Side
+from option_baskets.domain.ids import Action, intent_id
+from option_baskets.domain.market import Quote, Snapshot
+from option_baskets.domain.order import Intent, Order
+from option_baskets.domain.reasons import Reason
+from option_baskets.domain.run import LegPosition, Run
+from option_baskets.engine.desk import urgency_of_exit
+from option_baskets.engine.limits import marketable
+from option_baskets.engine.rates import Urgency
+from option_baskets.engine.runs import RunKey
+from option_baskets.engine.trading import Trading
+
+_AGAIN_AFTER = timedelta(seconds=1)
+"""Before a new attempt, so that a broker that refuses at once is not hammered."""
+
+
+async def close(trading: Trading, key: RunKey, account: str) -> None:
+    """Close every position of the account's part that is marked to be closed; returns when none is left to close.
+
+    One closer works on an account's part at a time. What is still open when its contracts stop trading is alerted.
+    """
+    async with trading.exit_lock(key, account):
+        while _to_close(trading.runs.get(key), account):
+            await _cancel_entries(trading, key, account)
+            for side in (Side.BUY, Side.SELL):
+                positions = [
+                    position
+                    for position in _to_close(trading.runs.get(key), account)
+                    if position.open and position.side is side.opposite
+                ]
+                if side is Side.SELL and _closing_shorts(trading.runs.get(key), account):
+                    break
+                await _wave(trading, key, positions, side)
+            if not any(position.open for position in _to_close(trading.runs.get(key), account)):
+                return
+            if trading.clock.now() >= trading.close_of_day():
+                await _give_up(trading, key, account)
+                return
+            await trading.clock.sleep_until(trading.clock.now() + _AGAIN_AFTER)
+
+
+async def chase(trading: Trading, order: Order, snapshot: Snapshot, urgency: Urgency) -> None:
+    """Move a working order's limit to where it fills now; an entry never beyond its cap."""
+    intent = order.intent
+    quote = snapshot.quote(intent.contract)
+    listing = snapshot.listing(intent.contract)
+    if quote is None or listing is None or not order.broker_order_id:
+        return
+    limit = marketable(intent.side, quote, listing.tick, intent.cap)
+    if limit != order.limit:
+        await trading.desk.reprice(order, limit, urgency)
+
+
+def _to_close(run: Run, account: str) -> list[LegPosition]:
+    """Positions marked to be closed that are still open or may still be filled."""
+    return [
+        position
+        for position in run.positions
+        if position.account == account
+        and position.exit_reason is not None
+        and (position.open or not position.entry_final)
+    ]
+
+
+def _closing_shorts(run: Run, account: str) -> bool:
+    return any(position.side is Side.SELL and position.open for position in _to_close(run, account))
+
+
+async def _cancel_entries(trading: Trading, key: RunKey, account: str) -> None:
+    """End the working entries of what is being closed, so that nothing more is filled."""
+    closing = {position.key for position in _to_close(trading.runs.get(key), account)}
+    working = [
+        order
+        for order in trading.desk.of_run(key)
+        if order.intent.action is Action.ENTER
+        and not order.state.is_final
+        and (order.intent.leg, order.intent.account, order.intent.entry_number) in closing
+    ]
+    await asyncio.gather(*(trading.desk.cancel(order, Urgency.EXIT, Reason.CANCELLED) for order in working))
+
+
+async def _wave(trading: Trading, key: RunKey, positions: Sequence[LegPosition], side: Side) -> None:
+    """One attempt to close these positions; returns when its orders are final."""
+    if not positions:
+        return
+    desk, clock = trading.desk, trading.clock
+    snapshot = await trading.market.snapshot(clock.now())
+    orders = [order for position in positions for order in _orders(trading, key, position, snapshot)]
+    if not orders:
+        return
+    await trading.books.commit(*map(desk.write, orders))
+    desk.journaled(orders)
+    urgency = urgency_of_exit(side)
+    await desk.send(orders, urgency)
+    ids = [order.intent.id for order in orders]
+    started = clock.now()
+    for _ in range(trading.pace.chases_an_order):
+        if await desk.final_by(ids, clock.now() + trading.pace.chase_every) or clock.now() >= trading.close_of_day():
+            break
+        await _warn_if_slow(trading, key, started)
+        snapshot = await trading.market.snapshot(clock.now())
+        working = [desk.orders[intent] for intent in ids if not desk.orders[intent].state.is_final]
+        await asyncio.gather(*(chase(trading, order, snapshot, urgency) for order in working))
+    working = [desk.orders[intent] for intent in ids if not desk.orders[intent].state.is_final]
+    await asyncio.gather(*(desk.cancel(order, urgency, Reason.NOT_FILLED) for order in working))
+
+
+def _orders(trading: Trading, key: RunKey, position: LegPosition, snapshot: Snapshot) -> list[Order]:
+    """New exit orders for what of the position no other exit may still close."""
+    exits = [
+        order
+        for order in trading.desk.of_run(key)
+        if order.intent.action is Action.EXIT
+        and (order.intent.leg, order.intent.account, order.intent.entry_number) == position.key
+    ]
+    working = sum(order.remaining for order in exits if not order.state.is_final)
+    quantity = position.open - working
+    quote = snapshot.quote(position.contract)
+    if quote is None or quantity <= 0:
+        return []
+    attempt = 1 + max((order.intent.attempt for order in exits), default=-1)
+    side = position.side.opposite
+    level = position.exit_level if attempt == 0 else None
+    limit = marketable(side, quote if level is None else Quote(last=level, as_of=quote.as_of), position.tick)
+    lots, odd = divmod(quantity, position.lot_size)
+    sizes = slices(lots, position.lot_size, position.freeze_quantity) if lots else ()
+    return [
+        Order(
+            intent=Intent(
+                id=intent_id(
+                    user_id=key[0],
+                    run=key[1],
+                    leg=position.leg,
+                    account=position.account,
+                    entry_number=position.entry_number,
+                    action=Action.EXIT,
+                    attempt=attempt,
+                    slice_number=number,
+                ),
+                user_id=key[0],
+                run_id=key[1],
+                strategy_id=trading.runs.get(key).strategy.id,
+                leg=position.leg,
+                account=position.account,
+                entry_number=position.entry_number,
+                action=Action.EXIT,
+                attempt=attempt,
+                slice_number=number,
+                contract=position.contract,
+                side=side,
+                quantity=size,
+                limit=limit,
+                decided_at=snapshot.at,
+                cause=position.exit_reason,
+                level=level,
+            ),
+            updated_at=snapshot.at,
+        )
+        for number, size in enumerate((*sizes, odd) if odd else sizes)
+    ]
+
+
+async def _warn_if_slow(trading: Trading, key: RunKey, started: datetime) -> None:
+    now = trading.clock.now()
+    if timedelta() <= now - started - trading.pace.critical_after < trading.pace.chase_every:
+        strategy = trading.runs.get(key).strategy
+        message = f"CRITICAL: an exit of {strategy.name} is not filled after {(now - started).total_seconds():.0f} s"
+        await trading.alert(key[0], strategy.id, message)
+
+
+async def _give_up(trading: Trading, key: RunKey, account: str) -> None:
+    run = trading.runs.get(key)
+    held: defaultdict[str, int] = defaultdict(int)
+    for position in _to_close(run, account):
+        held[position.contract.name] += position.open * position.side.sign
+    text = ", ".join(f"{units:+d} {name}" for name, units in sorted(held.items()))
+    await trading.alert(
+        key[0], run.strategy.id, f"CRITICAL: {run.strategy.name} on {account} closes the day with {text}"
+    )

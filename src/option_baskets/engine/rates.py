@@ -1,0 +1,87 @@
+"""The rate at which an account may send: a token bucket on calendar seconds, with tokens kept back for exits."""
+
+import asyncio
+import heapq
+import itertools
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+from option_baskets.ports import Clock
+
+
+class Urgency(IntEnum):
+    """Who goes first at one account. Lower is first."""
+
+    KILL = 0
+    SHORT_COVER = 1
+    EXIT = 2
+    HEDGE_ENTRY = 3
+    SHORT_ENTRY = 4
+
+    @property
+    def is_entry(self) -> bool:
+        return self >= Urgency.HEDGE_ENTRY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    """Order calls (place, modify and cancel together) a calendar second. Kite documents 10, SmartAPI 9."""
+
+    per_second: int = 10
+    kept_for_exits: int = 3
+
+
+class Bucket:
+    """One account's calls. Grants are in order of urgency, then of asking."""
+
+    def __init__(self, clock: Clock, rate: Rate | None) -> None:
+        self._clock = clock
+        self._rate = rate
+        self._second: datetime | None = None
+        self._used = 0
+        self._waiting: list[tuple[Urgency, int, int, asyncio.Future[int]]] = []
+        self._order = itertools.count()
+        self._refill: asyncio.Task[None] | None = None
+
+    async def take(self, wanted: int, urgency: Urgency) -> int:
+        """At least one token and at most ``wanted``, as soon as the rate allows."""
+        if self._rate is None:
+            return wanted
+        if not self._waiting:
+            granted = self._grant(wanted, urgency)
+            if granted:
+                return granted
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (urgency, next(self._order), wanted, future))
+        self._serve()
+        if self._waiting and self._refill is None:
+            self._refill = asyncio.create_task(self._refill_every_second())
+        return await future
+
+    def _grant(self, wanted: int, urgency: Urgency) -> int:
+        assert self._rate is not None
+        second = self._clock.now().replace(microsecond=0)
+        if second != self._second:
+            self._second, self._used = second, 0
+        allowed = self._rate.per_second - (self._rate.kept_for_exits if urgency.is_entry else 0)
+        granted = max(0, min(wanted, allowed - self._used))
+        self._used += granted
+        return granted
+
+    def _serve(self) -> None:
+        while self._waiting:
+            urgency, _, wanted, future = self._waiting[0]
+            if not future.done():
+                granted = self._grant(wanted, urgency)
+                if not granted:
+                    return
+                future.set_result(granted)
+            heapq.heappop(self._waiting)
+
+    async def _refill_every_second(self) -> None:
+        while self._waiting:
+            second = self._clock.now().replace(microsecond=0)
+            await self._clock.sleep_until(second + timedelta(seconds=1))
+            self._serve()
+        self._refill = None

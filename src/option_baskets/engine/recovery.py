@@ -1,0 +1,67 @@
+"""Taking up a day after a restart: what the journal says was begun is settled, finished or unwound."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from option_baskets.domain.errors import Unavailable, Unclear
+from option_baskets.domain.order import OrderState, advance
+from option_baskets.domain.run import Run, RunStatus
+from option_baskets.engine.entry import resume_entry
+from option_baskets.engine.exit import close
+from option_baskets.engine.runs import RunKey
+from option_baskets.engine.trading import Trading
+
+
+async def recover(trading: Trading) -> None:
+    """Load open runs and their orders, ask every broker what became of them, and go on where the journal ends."""
+    await trading.runs.load()
+    runs = trading.runs.all()
+    for run in runs:
+        trading.desk.take_up(await trading.books.orders_of_run(run.user_id, run))
+    await _read_order_books(trading)
+    for run in runs:
+        await _settle_unclear(trading, (run.user_id, run.id))
+    for run in runs:
+        await _go_on(trading, trading.runs.get((run.user_id, run.id)))
+
+
+async def _read_order_books(trading: Trading) -> None:
+    for (user_id, _), broker in trading.desk.brokers.items():
+        try:
+            reports = await broker.orders()
+        except (Unavailable, Unclear) as error:
+            await trading.alert(user_id, "", f"{broker.account}: its order book cannot be read: {error}")
+            continue
+        for report in reports:
+            await trading.desk.report(user_id, report)
+
+
+async def _settle_unclear(trading: Trading, key: RunKey) -> None:
+    """An order that was being sent when the process died may be at the broker: its fate is read, never guessed."""
+    for order in trading.desk.of_run(key):
+        if order.state is OrderState.SENDING:
+            unknown = advance(order, OrderState.UNKNOWN, trading.clock.now(), message="the process ended while sending")
+            await trading.books.commit(trading.desk.write(unknown))
+            trading.desk.journaled([unknown])
+        if trading.desk.orders[order.intent.id].state is OrderState.UNKNOWN:
+            trading.desk.settle(order.intent.id)
+
+
+async def _go_on(trading: Trading, run: Run) -> None:
+    key = (run.user_id, run.id)
+    if run.status is RunStatus.SCHEDULED:
+        return
+    if run.status is RunStatus.ENTERING:
+        within = trading.clock.now() <= run.entry_at + timedelta(seconds=run.strategy.entry_grace_seconds)
+        trading.start(resume_entry(trading, key, within_grace=within), name=f"resume {run.id}")
+    for account in accounts_closing(run):
+        trading.start(close(trading, key, account), name=f"close {run.id} on {account}")
+
+
+def accounts_closing(run: Run) -> Sequence[str]:
+    """Accounts on which something is marked to be closed and still open."""
+    return list(
+        dict.fromkeys(
+            position.account for position in run.positions if position.exit_reason is not None and position.open
+        )
+    )

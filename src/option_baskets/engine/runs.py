@@ -1,0 +1,67 @@
+"""The runs in hand: each held once, changed under its own lock, and never ahead of the store."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+
+from option_baskets.domain.run import Run
+from option_baskets.ports import Write
+from option_baskets.store.books import Books
+
+RunKey = tuple[str, str]
+"""(user id, run id)."""
+
+Change = Callable[[Run], tuple[Run, Sequence[Write]]]
+"""From a run to the run after it and what is committed together with it."""
+
+
+class OpenRuns:
+    """Every run that is not over. A change is committed before anybody sees it."""
+
+    def __init__(self, books: Books) -> None:
+        self._books = books
+        self._runs: dict[RunKey, Run] = {}
+        self._locks: dict[RunKey, asyncio.Lock] = {}
+
+    async def load(self) -> None:
+        """Take up the runs a former process left open."""
+        self.adopt(await self._books.active_runs())
+
+    def adopt(self, runs: Iterable[Run]) -> None:
+        for run in runs:
+            self._runs[run.user_id, run.id] = run
+
+    def all(self) -> tuple[Run, ...]:
+        """Open runs, ordered by user and id, so that whatever is done to all of them is done in one order."""
+        return tuple(run for _, run in sorted(self._runs.items()) if not run.status.is_over)
+
+    def get(self, key: RunKey) -> Run:
+        return self._runs[key]
+
+    def __contains__(self, key: RunKey) -> bool:
+        return key in self._runs
+
+    def lock(self, key: RunKey) -> asyncio.Lock:
+        return self._locks.setdefault(key, asyncio.Lock())
+
+    async def change(self, key: RunKey, change: Change) -> Run:
+        """Apply a change and commit it with its writes; an unchanged run without writes commits nothing."""
+        async with self.lock(key):
+            return await self.change_locked(key, change)
+
+    async def change_locked(self, key: RunKey, change: Change) -> Run:
+        """As ``change``, for a caller that holds the run's lock."""
+        before = self._runs[key]
+        after, writes = change(before)
+        if after is before:
+            if writes:
+                await self._books.commit(*writes)
+            return before
+        saved = await self._books.save_run(after, *writes)
+        self._runs[key] = saved
+        return saved
+
+    def forget_finished(self) -> None:
+        """Let go of the runs that are over; the store has them."""
+        for key in [key for key, run in self._runs.items() if run.status.is_over]:
+            del self._runs[key]
+            self._locks.pop(key, None)

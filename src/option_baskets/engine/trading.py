@@ -1,0 +1,77 @@
+"""What every handler of the trading day shares."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from option_baskets.domain.basket import BrokerAccount
+from option_baskets.domain.facts import Facts
+from option_baskets.domain.session import Session
+from option_baskets.engine.desk import AccountKey, Desk
+from option_baskets.engine.runs import OpenRuns, RunKey
+from option_baskets.ports import Clock, MarketData, Queue
+from option_baskets.store.books import Books
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast unfilled orders are chased, on the market's clock."""
+
+    chase_every: timedelta = timedelta(seconds=3)
+    chases_an_order: int = 20
+    """Modifications before an exit is cancelled and ordered anew; Kite allows 25."""
+    critical_after: timedelta = timedelta(seconds=10)
+
+
+@dataclass(slots=True, kw_only=True)
+class Trading:
+    """One process's trading: its books, its market, its brokers. Handlers take it and keep nothing of their own."""
+
+    books: Books
+    market: MarketData
+    clock: Clock
+    queue: Queue
+    runs: OpenRuns
+    desk: Desk
+    facts: Facts
+    accounts: Mapping[AccountKey, BrokerAccount]
+    pace: Pace = field(default_factory=Pace)
+    session: Session | None = None
+    """The session under way."""
+    alerted: set[tuple[AccountKey, str]] = field(default_factory=set)
+    """What was already said of an order that is not ours."""
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _exits: dict[tuple[RunKey, str], asyncio.Lock] = field(default_factory=dict)
+
+    def close_of_day(self) -> datetime:
+        """The instant at which the session under way ends."""
+        assert self.session is not None
+        return self.session.close
+
+    def exit_lock(self, key: RunKey, account: str) -> asyncio.Lock:
+        """Held by whoever closes an account's part of a run."""
+        return self._exits.setdefault((key, account), asyncio.Lock())
+
+    async def alert(self, user_id: str, strategy_id: str, message: str) -> None:
+        """Record something a person should see, and log it."""
+        LOG.warning("%s", message)
+        await self.books.commit(self.books.put_alert(user_id, self.clock.now(), strategy_id, message))
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        """Run work beside the caller; ``settled`` waits for it and raises what it raised."""
+        task = asyncio.create_task(work, name=name)
+        self._tasks.add(task)
+        return task
+
+    async def settled(self) -> None:
+        """Return when no work that was started is under way."""
+        while self._tasks:
+            done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+            self._tasks -= done
+            for task in done:
+                task.result()
