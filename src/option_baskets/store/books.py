@@ -1,0 +1,25 @@
+"""Every typed read and write of the store, over any Table."""
+
+from option_baskets.store.journal import Journal
+from option_baskets.store.plans import Plans
+from option_baskets.store.records import (
+    Alert,
+    DueStrategy,
+    Level,
+    MarketRecord,
+    Plan,
+    Refusal,
+    TickMark,
+    TickState,
+)
+from option_baskets.store.runs import Runs
+
+__all__ = ["Alert", "Books", "DueStrategy", "Level", "MarketRecord", "Plan", "Refusal", "TickMark", "TickState"]
+
+
+class Books(Plans, Runs, Journal):
+    """Plans (what users wrote and when it is due), runs (what is open) and the journal (what happened).
+
+    A value's ``version`` is the stored one it was read as; every save returns the value with its new version.
+    ``put_…`` methods only make writes, for a ``commit`` or as extra writes of ``claim`` and ``save_run``.
+    """

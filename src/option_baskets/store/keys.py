@@ -1,0 +1,249 @@
+"""Every access pattern of both tables, each with its key. docs/data-model.md shows them as one picture.
+
+A key is parts joined by ``#``. Ids given by users never contain one (``part`` refuses it), so no name can reach into
+another key, and every partition of a user's data begins with the user's id.
+"""
+
+import hashlib
+from datetime import UTC, date, datetime, time, timedelta
+
+from option_baskets.domain.errors import Invalid
+from option_baskets.domain.session import IST
+
+Key = tuple[str, str]
+"""(partition, sort)."""
+
+REGISTER_KEPT = timedelta(days=7)
+SNAPSHOT_KEPT = timedelta(seconds=300)
+
+
+def part(value: str) -> str:
+    """An id as one part of a key.
+
+    Raises:
+        Invalid: it is empty or contains ``#``.
+    """
+    if not value or "#" in value:
+        raise Invalid(f"{value!r} cannot be an id: it must not be empty or contain '#'", where="id")
+    return value
+
+
+def shard_of(user_id: str, shards: int) -> int:
+    """Which of ``shards`` partitions holds the schedule of this user."""
+    return int.from_bytes(hashlib.sha256(user_id.encode()).digest()[:4]) % shards
+
+
+def timestamp(at: datetime) -> str:
+    """An instant as text that sorts as time does: UTC, microseconds, always 27 characters.
+
+    Raises:
+        ValueError: ``at`` has no zone.
+    """
+    if at.tzinfo is None:
+        raise ValueError(f"{at} has no time zone")
+    return at.astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def minute(moment: time) -> str:
+    return moment.strftime("%H:%M")
+
+
+def local(at: datetime) -> datetime:
+    """The instant on the exchange's clock, which dates and minutes in keys are in."""
+    return at.astimezone(IST)
+
+
+def expiry_of(at: datetime) -> int:
+    return int(at.timestamp())
+
+
+# ---------------------------------------------------------------- configurations: what users wrote
+
+BASKETS = "BASKET#"
+STRATEGIES = "STRATEGY#"
+ALLOCATIONS = "LEG_ALLOCATION#"
+ACCOUNTS = "ACCOUNT#"
+
+
+def basket(user_id: str, basket_id: str) -> Key:
+    return part(user_id), BASKETS + part(basket_id)
+
+
+def strategy(user_id: str, strategy_id: str) -> Key:
+    return part(user_id), STRATEGIES + part(strategy_id)
+
+
+def allocation(user_id: str, allocation_id: str) -> Key:
+    return part(user_id), ALLOCATIONS + part(allocation_id)
+
+
+def account(user_id: str, account_id: str) -> Key:
+    return part(user_id), ACCOUNTS + part(account_id)
+
+
+def edits(user_id: str) -> Key:
+    """Counts the edits of a user's plans; whoever edits one raises it, so edits of one user never overlap."""
+    return part(user_id), "EDITS"
+
+
+def strategies_of_basket(user_id: str, basket_id: str) -> str:
+    """AllocationsByStrategy partition: a basket's strategies."""
+    return f"{part(user_id)}#{BASKETS}{part(basket_id)}"
+
+
+def allocations_of_strategy(user_id: str, strategy_id: str) -> str:
+    """AllocationsByStrategy partition: a strategy's allocations, sorted by ``by_priority``."""
+    return f"{part(user_id)}#{STRATEGIES}{part(strategy_id)}"
+
+
+def by_priority(priority: int, allocation_id: str) -> str:
+    return f"{ALLOCATIONS}{_sortable(priority)}#{part(allocation_id)}"
+
+
+def accounts_of_shard(shard: int) -> str:
+    """AllocationsByStrategy partition: the accounts of every user of the shard."""
+    return f"ACCOUNTS#{shard}"
+
+
+# ---------------------------------------------------------------- configurations: what is due
+
+
+def entry_slot(moment: time, shard: int) -> str:
+    """UserExecutionSchedule partition: strategies that enter at this minute, each followed by its allocations."""
+    return f"ENTRY#{minute(moment)}#{shard}"
+
+
+def in_slot(user_id: str, strategy_id: str) -> str:
+    return f"{part(user_id)}#{part(strategy_id)}#0"
+
+
+def in_slot_allocation(user_id: str, strategy_id: str, priority: int, allocation_id: str) -> str:
+    return f"{part(user_id)}#{part(strategy_id)}#1#{_sortable(priority)}#{part(allocation_id)}"
+
+
+def entry_register(shard: int) -> Key:
+    """How many strategies enter at each minute; a minute without any is not in it."""
+    return f"SLOTS#{shard}", "ENTRY"
+
+
+def exit_slot(at: datetime, shard: int) -> str:
+    """UserExecutionSchedule partition: runs that are not over and exit at this minute of this day."""
+    return f"EXIT#{local(at):%Y-%m-%dT%H:%M}#{shard}"
+
+
+def exit_register(day: date, shard: int) -> Key:
+    """The minutes of this day at which a run may exit."""
+    return f"SLOTS#{shard}", f"EXIT#{day.isoformat()}"
+
+
+# ---------------------------------------------------------------- configurations: runs and the machine's own
+
+
+def run(user_id: str, run_id: str) -> Key:
+    """``run_id`` is ``{date}#{strategy}#{cycle}``, so a day's runs are one range."""
+    return part(user_id), f"RUN#{run_id}"
+
+
+def runs_on(day: date) -> str:
+    return f"RUN#{day.isoformat()}#"
+
+
+def active_runs(shard: int) -> str:
+    """AllocationsByStrategy partition: runs that are not over."""
+    return f"ACTIVE#{shard}"
+
+
+def in_active(user_id: str, run_id: str) -> str:
+    return f"{part(user_id)}#{run_id}"
+
+
+def tick(at: datetime) -> Key:
+    return ticks(local(at).date()), timestamp(at)
+
+
+def ticks(day: date) -> str:
+    return f"TICKS#{day.isoformat()}"
+
+
+def snapshot(underlying: str) -> Key:
+    return "MARKET", f"SNAPSHOT#{part(underlying)}"
+
+
+def message(queue: str, message_id: str) -> Key:
+    """One item a message id, so that sending a message twice sends it once."""
+    return messages(queue), message_id
+
+
+def messages(queue: str) -> str:
+    return f"QUEUE#{part(queue)}"
+
+
+# ---------------------------------------------------------------- history
+
+
+def entered(user_id: str, at: datetime, strategy_id: str, run_id: str) -> Key:
+    return part(user_id), f"{timestamp(at)}#{part(strategy_id)}#ENTRY#{run_id}"
+
+
+def exited(user_id: str, at: datetime, strategy_id: str, run_id: str) -> Key:
+    return part(user_id), f"{timestamp(at)}#{part(strategy_id)}#EXIT#{run_id}"
+
+
+ORDER = "#ORDER#"
+
+
+def order(user_id: str, decided_at: datetime, strategy_id: str, intent: str) -> Key:
+    """Sorted by the instant of the decision, so that the last five minutes' orders are one range."""
+    return part(user_id), f"{timestamp(decided_at)}#{part(strategy_id)}{ORDER}{part(intent)}"
+
+
+def fill(user_id: str, at: datetime, strategy_id: str, intent: str, number: int) -> Key:
+    return part(user_id), f"{timestamp(at)}#{part(strategy_id)}#FILL#{part(intent)}#{number:09d}"
+
+
+def alert(user_id: str, at: datetime, strategy_id: str, alert_id: str) -> Key:
+    return part(user_id), f"{timestamp(at)}#{strategy_id}#ALERT#{alert_id}"
+
+
+def refusal(user_id: str, at: datetime, strategy_id: str, refusal_id: str) -> Key:
+    return part(user_id), f"{timestamp(at)}#{part(strategy_id)}#RISK#{refusal_id}"
+
+
+def between(start: datetime, end: datetime) -> tuple[str, str]:
+    """The range of sort keys of everything that happened from ``start`` to ``end``, both included."""
+    return timestamp(start), timestamp(end) + "$"  # the character after "#"
+
+
+def of_run(user_id: str, run_id: str) -> str:
+    """AllocationsByStrategy partition of the history: orders (``ORDER#``) and fills (``FILL#``) of a run."""
+    return f"{part(user_id)}#{run_id}"
+
+
+def order_of_run(intent: str) -> str:
+    return f"ORDER#{intent}"
+
+
+def fill_of_run(intent: str, number: int) -> str:
+    return f"FILL#{intent}#{number:09d}"
+
+
+def by_intent(user_id: str, intent: str) -> Key:
+    """UserExecutionSchedule entry of the history: an order by its tag."""
+    return f"{part(user_id)}#INTENT#{intent}", "ORDER"
+
+
+def alerts_on(user_id: str, day: date) -> str:
+    """AllocationsByStrategy partition of the history: alerts of a day, in order of time."""
+    return f"{part(user_id)}#ALERTS#{day.isoformat()}"
+
+
+def refusals_on(user_id: str, day: date) -> str:
+    """AllocationsByStrategy partition of the history: refusals of a day, in order of time."""
+    return f"{part(user_id)}#REFUSALS#{day.isoformat()}"
+
+
+def _sortable(number: int) -> str:
+    """A number from -99,999 to 899,999 as text that sorts as it does."""
+    if not -99_999 <= number <= 899_999:
+        raise Invalid(f"{number} is no priority: give one from -99999 to 899999", where="priority")
+    return f"{number + 100_000:06d}"

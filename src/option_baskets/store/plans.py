@@ -1,0 +1,294 @@
+"""Plans: baskets, strategies, allocations, accounts, and which of them are due at a minute.
+
+A stored strategy carries a copy of its basket, and its allocations sit in its schedule partition, so that one query
+finds all that is due. What keeps those copies true: every edit of a user's plans raises that user's edit counter in
+the same commit. Two edits that overlap cannot both commit; the later one reads again and repeats.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import time
+from typing import TypeVar
+
+from option_baskets.domain.allocation import Allocation
+from option_baskets.domain.basket import MAX_STRATEGIES, Basket, BrokerAccount, Strategy
+from option_baskets.domain.errors import Conflict, Invalid, NotFound
+from option_baskets.ports import Delete, Index, Item, Put, Table, Write
+from option_baskets.store import codec, keys
+from option_baskets.store.records import DueStrategy, Plan
+from option_baskets.store.shelf import CONFIGURATIONS, Shelf, require_version
+
+T = TypeVar("T")
+_ATTEMPTS = 20
+_EntryCounts = dict[str, int]
+
+
+class Plans(Shelf):
+    """``save_…`` stores over the version its value carries (0: new) and returns the value with its new version.
+
+    Raises:
+        Conflict: somebody else changed it; what is stored stays.
+        NotFound: what it belongs to does not exist.
+        Invalid: an id contains ``#``; an eleventh strategy of a basket.
+    """
+
+    def __init__(self, table: Table, *, shards: int = 1) -> None:
+        super().__init__(table, shards=shards)
+        self._editing = asyncio.Lock()
+
+    # ------------------------------------------------------------ reads
+
+    async def basket(self, user_id: str, basket_id: str) -> Basket | None:
+        return await self._get(CONFIGURATIONS, keys.basket(user_id, basket_id), Basket)
+
+    async def baskets(self, user_id: str) -> list[Basket]:
+        items = await self._items(CONFIGURATIONS, user_id, begins_with=keys.BASKETS)
+        return [self._decode(item, Basket) for item in items]
+
+    async def strategy(self, user_id: str, strategy_id: str) -> Strategy | None:
+        plan = await self.plan(user_id, strategy_id)
+        return plan.strategy if plan else None
+
+    async def plan(self, user_id: str, strategy_id: str) -> Plan | None:
+        """The strategy and its basket in one read."""
+        return await self._get(CONFIGURATIONS, keys.strategy(user_id, strategy_id), Plan)
+
+    async def strategies(self, user_id: str, basket_id: str | None = None) -> list[Strategy]:
+        """The user's strategies, or those of one basket, sorted by id."""
+        return [plan.strategy for plan in await self._plans(user_id, basket_id)]
+
+    async def allocation(self, user_id: str, allocation_id: str) -> Allocation | None:
+        return await self._get(CONFIGURATIONS, keys.allocation(user_id, allocation_id), Allocation)
+
+    async def allocations(self, user_id: str, strategy_id: str | None = None) -> list[Allocation]:
+        """The user's allocations sorted by id, or those of one strategy sorted by priority."""
+        if strategy_id is None:
+            items = await self._items(CONFIGURATIONS, user_id, begins_with=keys.ALLOCATIONS)
+        else:
+            pk = keys.allocations_of_strategy(user_id, strategy_id)
+            items = await self._items(CONFIGURATIONS, pk, index=Index.ALLOCATIONS_BY_STRATEGY)
+        return [self._decode(item, Allocation) for item in items]
+
+    async def account(self, user_id: str, account_id: str) -> BrokerAccount | None:
+        return await self._get(CONFIGURATIONS, keys.account(user_id, account_id), BrokerAccount)
+
+    async def accounts(self, user_id: str) -> list[BrokerAccount]:
+        items = await self._items(CONFIGURATIONS, user_id, begins_with=keys.ACCOUNTS)
+        return [self._decode(item, BrokerAccount) for item in items]
+
+    async def all_accounts(self) -> list[tuple[str, BrokerAccount]]:
+        """(user, account) of everybody, sorted by user and id within each shard: what to connect at start."""
+        found: list[tuple[str, BrokerAccount]] = []
+        for shard in range(self.shards):
+            pk = keys.accounts_of_shard(shard)
+            items = await self._items(CONFIGURATIONS, pk, index=Index.ALLOCATIONS_BY_STRATEGY)
+            found += [(item.pk, self._decode(item, BrokerAccount)) for item in items]
+        return found
+
+    async def due(self, minute: time) -> list[DueStrategy]:
+        """Every strategy that enters at this minute, sorted by user and id: one query a shard, and its pages."""
+        found: list[DueStrategy] = []
+        for shard in range(self.shards):
+            pk = keys.entry_slot(minute, shard)
+            items = await self._items(CONFIGURATIONS, pk, index=Index.USER_EXECUTION_SCHEDULE)
+            found += self._joined(items)
+        return found
+
+    async def occupied_entry_minutes(self) -> tuple[time, ...]:
+        """Minutes at which some strategy enters, ascending: one read a shard, no query."""
+        minutes: set[str] = set()
+        for shard in range(self.shards):
+            minutes |= set(await self._get(CONFIGURATIONS, keys.entry_register(shard), _EntryCounts) or ())
+        return tuple(time.fromisoformat(minute) for minute in sorted(minutes))
+
+    def _joined(self, items: Sequence[Item]) -> list[DueStrategy]:
+        """Strategies with the allocations that follow them in the slot."""
+        found: list[DueStrategy] = []
+        allocations: list[Allocation] = []
+        for item in reversed(items):
+            if item.sk.startswith(keys.ALLOCATIONS):
+                allocations.append(self._decode(item, Allocation))
+                continue
+            plan = self._decode(item, Plan)
+            mine = tuple(reversed(allocations))
+            found.append(DueStrategy(user_id=item.pk, basket=plan.basket, strategy=plan.strategy, allocations=mine))
+            allocations.clear()
+        return found[::-1]
+
+    async def _plans(self, user_id: str, basket_id: str | None = None) -> list[Plan]:
+        # By primary key and not by index: edits rely on it, and an index may lag behind.
+        items = await self._items(CONFIGURATIONS, user_id, begins_with=keys.STRATEGIES)
+        plans = [self._decode(item, Plan) for item in items]
+        return [plan for plan in plans if basket_id in {None, plan.basket.id}]
+
+    # ------------------------------------------------------------ edits
+
+    async def save_account(self, user_id: str, account: BrokerAccount) -> None:
+        """Store the account over whatever is there."""
+        pk, sk = keys.account(user_id, account.id)
+        gsi1 = (keys.accounts_of_shard(self._shard(user_id)), f"{user_id}#{account.id}")
+        item = Item(pk=pk, sk=sk, body=codec.encode(account), gsi1=gsi1)
+        await self.commit(Put(table=CONFIGURATIONS, item=item))
+
+    async def save_basket(self, user_id: str, basket: Basket) -> Basket:
+        """Store the basket, and with it the copies its strategies carry."""
+
+        async def edit() -> tuple[list[Write], Basket]:
+            found = await self.basket(user_id, basket.id)
+            require_version(f"basket {basket.id}", found.version if found else 0, basket.version)
+            stored = replace(basket, version=basket.version + 1)
+            copies = [
+                self._put_strategy(user_id, replace(plan, basket=stored), expected=plan.strategy.version)
+                for plan in await self._plans(user_id, basket.id)
+            ]
+            return [_put_basket(user_id, stored), *copies], stored
+
+        return await self._edit(user_id, edit)
+
+    async def save_strategy(self, user_id: str, strategy: Strategy) -> Strategy:
+        """Store the strategy, move it and its allocations to its entry minute, and keep the register of minutes."""
+
+        async def edit() -> tuple[list[Write], Strategy]:
+            basket = await self.basket(user_id, strategy.basket_id)
+            if basket is None:
+                raise NotFound(f"there is no basket {strategy.basket_id}; save the basket before its strategies")
+            before = await self.strategy(user_id, strategy.id)
+            require_version(f"strategy {strategy.id}", before.version if before else 0, strategy.version)
+            await self._require_room(user_id, strategy)
+            stored = replace(strategy, version=strategy.version + 1)
+            writes: list[Write] = [
+                self._put_strategy(user_id, Plan(strategy=stored, basket=basket), expected=strategy.version)
+            ]
+            if before is None or before.schedule.entry != stored.schedule.entry:
+                mine = [one for one in await self.allocations(user_id) if one.strategy_id == strategy.id]
+                writes += [self._put_allocation(user_id, stored, one, expected=one.version) for one in mine]
+                moves = {keys.minute(stored.schedule.entry): 1}
+                if before is not None:
+                    moves[keys.minute(before.schedule.entry)] = -1
+                writes += await self._register(user_id, moves)
+            return writes, stored
+
+        return await self._edit(user_id, edit)
+
+    async def save_allocation(self, user_id: str, allocation: Allocation) -> Allocation:
+        """Store the allocation beside its strategy in the schedule. It may move to another strategy."""
+
+        async def edit() -> tuple[list[Write], Allocation]:
+            strategy = await self.strategy(user_id, allocation.strategy_id)
+            if strategy is None:
+                raise NotFound(f"there is no strategy {allocation.strategy_id}; save it before its allocations")
+            found = await self.allocation(user_id, allocation.id)
+            require_version(f"allocation {allocation.id}", found.version if found else 0, allocation.version)
+            stored = replace(allocation, version=allocation.version + 1)
+            return [self._put_allocation(user_id, strategy, stored, expected=allocation.version)], stored
+
+        return await self._edit(user_id, edit)
+
+    async def delete_basket(self, user_id: str, basket_id: str) -> None:
+        """Delete an empty basket; one that still has strategies is a Conflict."""
+
+        async def edit() -> tuple[list[Write], None]:
+            if await self.basket(user_id, basket_id) is None:
+                raise NotFound(f"there is no basket {basket_id}")
+            left = await self._plans(user_id, basket_id)
+            if left:
+                raise Conflict(f"basket {basket_id} still has {len(left)} strategies; delete them first")
+            pk, sk = keys.basket(user_id, basket_id)
+            return [Delete(table=CONFIGURATIONS, pk=pk, sk=sk)], None
+
+        await self._edit(user_id, edit)
+
+    async def delete_strategy(self, user_id: str, strategy_id: str) -> None:
+        """Delete the strategy and its allocations. Whether a run of it is open is for the caller to ask."""
+
+        async def edit() -> tuple[list[Write], None]:
+            strategy = await self.strategy(user_id, strategy_id)
+            if strategy is None:
+                raise NotFound(f"there is no strategy {strategy_id}")
+            mine = [one for one in await self.allocations(user_id) if one.strategy_id == strategy_id]
+            gone = [keys.strategy(user_id, strategy_id), *(keys.allocation(user_id, one.id) for one in mine)]
+            writes: list[Write] = [Delete(table=CONFIGURATIONS, pk=pk, sk=sk) for pk, sk in gone]
+            return writes + await self._register(user_id, {keys.minute(strategy.schedule.entry): -1}), None
+
+        await self._edit(user_id, edit)
+
+    async def delete_allocation(self, user_id: str, allocation_id: str) -> None:
+        async def edit() -> tuple[list[Write], None]:
+            if await self.allocation(user_id, allocation_id) is None:
+                raise NotFound(f"there is no allocation {allocation_id}")
+            pk, sk = keys.allocation(user_id, allocation_id)
+            return [Delete(table=CONFIGURATIONS, pk=pk, sk=sk)], None
+
+        await self._edit(user_id, edit)
+
+    async def _edit(self, user_id: str, edit: Callable[[], Awaitable[tuple[list[Write], T]]]) -> T:
+        """Commit what ``edit`` decides from what it reads, as if nobody else edited this user's plans meanwhile."""
+        pk, sk = keys.edits(user_id)
+        # The lock keeps callers of one process from repeating each other; the counter is what other processes see.
+        async with self._editing:
+            for _ in range(_ATTEMPTS):
+                counter = await self.table.get(CONFIGURATIONS, pk, sk)
+                number = counter.version if counter else 0
+                writes, result = await edit()
+                raised = Item(pk=pk, sk=sk, body=b"{}", version=number + 1)
+                try:
+                    await self.commit(*writes, Put(table=CONFIGURATIONS, item=raised, expected=number))
+                except Conflict:
+                    continue
+                return result
+        raise Conflict(f"the plans of {user_id} are being changed by somebody else; try again")
+
+    async def _require_room(self, user_id: str, strategy: Strategy) -> None:
+        others = [one for one in await self._plans(user_id, strategy.basket_id) if one.strategy.id != strategy.id]
+        if len(others) >= MAX_STRATEGIES:
+            raise Invalid(
+                f"basket {strategy.basket_id} already has {MAX_STRATEGIES} strategies, the most a basket may have; "
+                "put this one into another basket",
+                where="basket_id",
+            )
+
+    async def _register(self, user_id: str, moves: Mapping[str, int]) -> list[Write]:
+        """The write that counts strategies in and out of entry minutes."""
+        pk, sk = keys.entry_register(self._shard(user_id))
+        item = await self.table.get(CONFIGURATIONS, pk, sk)
+        counts = codec.decode(item.body, _EntryCounts) if item else {}
+        version = item.version if item else 0
+        for minute, change in moves.items():
+            counts[minute] = counts.get(minute, 0) + change
+        body = codec.encode({minute: count for minute, count in counts.items() if count > 0})
+        return [Put(table=CONFIGURATIONS, item=Item(pk=pk, sk=sk, body=body, version=version + 1), expected=version)]
+
+    def _put_strategy(self, user_id: str, plan: Plan, *, expected: int) -> Put:
+        pk, sk = keys.strategy(user_id, plan.strategy.id)
+        slot = keys.entry_slot(plan.strategy.schedule.entry, self._shard(user_id))
+        item = Item(
+            pk=pk,
+            sk=sk,
+            body=codec.encode(plan),
+            version=plan.strategy.version,
+            gsi1=(keys.strategies_of_basket(user_id, plan.basket.id), sk),
+            gsi2=(slot, keys.in_slot(user_id, plan.strategy.id)),
+        )
+        return Put(table=CONFIGURATIONS, item=item, expected=expected)
+
+    def _put_allocation(self, user_id: str, strategy: Strategy, allocation: Allocation, *, expected: int) -> Put:
+        pk, sk = keys.allocation(user_id, allocation.id)
+        slot = keys.entry_slot(strategy.schedule.entry, self._shard(user_id))
+        place = keys.in_slot_allocation(user_id, strategy.id, allocation.priority, allocation.id)
+        by_strategy = keys.allocations_of_strategy(user_id, strategy.id)
+        item = Item(
+            pk=pk,
+            sk=sk,
+            body=codec.encode(allocation),
+            version=allocation.version,
+            gsi1=(by_strategy, keys.by_priority(allocation.priority, allocation.id)),
+            gsi2=(slot, place),
+        )
+        return Put(table=CONFIGURATIONS, item=item, expected=expected)
+
+
+def _put_basket(user_id: str, basket: Basket) -> Put:
+    pk, sk = keys.basket(user_id, basket.id)
+    item = Item(pk=pk, sk=sk, body=codec.encode(basket), version=basket.version)
+    return Put(table=CONFIGURATIONS, item=item, expected=basket.version - 1)

@@ -1,0 +1,90 @@
+"""What the store keeps beside the domain's own values, and what its reads return."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from option_baskets.domain.allocation import Allocation
+from option_baskets.domain.basket import Basket, Strategy
+from option_baskets.domain.events import Tick
+from option_baskets.domain.reasons import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A strategy as it is stored: with its basket, so that finding what is due reads nothing else."""
+
+    strategy: Strategy
+    basket: Basket
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueStrategy:
+    """A strategy whose entry minute has come, with all that entering it needs. Whether the day suits is not asked."""
+
+    user_id: str
+    basket: Basket
+    strategy: Strategy
+    allocations: tuple[Allocation, ...]
+    """In order of priority, then id."""
+
+
+class TickState(StrEnum):
+    EMITTED = "emitted"
+    DONE = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickMark:
+    tick: Tick
+    state: TickState
+
+
+class Level(StrEnum):
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Something a person should know. Equal (at, code, run, account, subject) is the same alert, stored once."""
+
+    user_id: str
+    at: datetime
+    code: str
+    message: str
+    level: Level = Level.WARNING
+    strategy_id: str = ""
+    run_id: str = ""
+    account: str = ""
+    subject: str = ""
+    """What it is about, where one instant may have several: a tag, a contract."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Something risk or a rule did not let pass. Stored once for equal (at, run, account, leg, reason)."""
+
+    user_id: str
+    at: datetime
+    strategy_id: str
+    reason: Reason
+    detail: str = ""
+    run_id: str = ""
+    account: str = ""
+    leg: str = ""
+    quantity: int = 0
+    """Units not traded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarketRecord:
+    """The last known prices of one underlying, kept for 300 s for other processes to show."""
+
+    underlying: str
+    at: datetime
+    spot: Decimal | None
+    prices: Mapping[str, Decimal]
+    """``Contract.key`` → last price, rupees per unit."""

@@ -1,0 +1,141 @@
+"""Runs: claimed once, saved by version, found while they are not over and at the minute they exit. Ticks beside."""
+
+from dataclasses import replace
+from datetime import date, datetime, time
+
+from option_baskets.domain.errors import Conflict
+from option_baskets.domain.events import Tick
+from option_baskets.domain.run import Run
+from option_baskets.ports import Index, Item, Put, Table, Write
+from option_baskets.store import codec, keys
+from option_baskets.store.records import MarketRecord, TickMark, TickState
+from option_baskets.store.shelf import CONFIGURATIONS, Shelf
+
+Minutes = tuple[time, ...]
+
+
+class Runs(Shelf):
+    """An active run (SCHEDULED, ENTERING, ACTIVE, EXITING) is in two index partitions, which it leaves when over."""
+
+    def __init__(self, table: Table, *, shards: int = 1) -> None:
+        super().__init__(table, shards=shards)
+        self._registered: set[tuple[str, str, str]] = set()
+
+    async def claim(self, run: Run, *extra: Write) -> Run | None:
+        """Store a new run, and the extra writes with it; the run as stored, or None where somebody has claimed it.
+
+        Raises:
+            Conflict: an expected version among the extra writes did not hold.
+        """
+        try:
+            return await self.save_run(replace(run, version=0), *extra)
+        except Conflict:
+            if await self.table.get(CONFIGURATIONS, *keys.run(run.user_id, run.id)) is None:
+                raise
+            return None
+
+    async def save_run(self, run: Run, *extra: Write) -> Run:
+        """Store the run over the version it carries, and the extra writes with it; the run with its new version.
+
+        Raises:
+            Conflict: the stored run has another version, or an extra write's condition did not hold.
+        """
+        if not run.status.is_over:
+            await self._register_exit(run)
+        write, stored = self.put_run(run)
+        await self.commit(write, *extra)
+        return stored
+
+    def put_run(self, run: Run) -> tuple[Put, Run]:
+        """The write that stores a run whose exit minute is registered (``save_run`` sees to it), and the run then."""
+        pk, sk = keys.run(run.user_id, run.id)
+        stored = replace(run, version=run.version + 1)
+        gsi1 = gsi2 = None
+        if not run.status.is_over:
+            shard = self._shard(run.user_id)
+            sort = keys.in_active(run.user_id, run.id)
+            gsi1, gsi2 = (keys.active_runs(shard), sort), (keys.exit_slot(run.exit_at, shard), sort)
+        item = Item(pk=pk, sk=sk, body=codec.encode(stored), version=stored.version, gsi1=gsi1, gsi2=gsi2)
+        return Put(table=CONFIGURATIONS, item=item, expected=run.version), stored
+
+    async def run(self, user_id: str, run_id: str) -> Run | None:
+        return await self._get(CONFIGURATIONS, keys.run(user_id, run_id), Run)
+
+    async def runs_on(self, user_id: str, day: date) -> list[Run]:
+        """Runs of the day, over or not, sorted by id."""
+        items = await self._items(CONFIGURATIONS, user_id, begins_with=keys.runs_on(day))
+        return [self._decode(item, Run) for item in items]
+
+    async def active_runs(self, shard: int = 0) -> list[Run]:
+        """Runs of every user of the shard that are not over, sorted by user and id."""
+        items = await self._items(CONFIGURATIONS, keys.active_runs(shard), index=Index.ALLOCATIONS_BY_STRATEGY)
+        return [self._decode(item, Run) for item in items]
+
+    async def due_exits(self, at: datetime) -> list[Run]:
+        """Runs that are not over and exit in the minute of ``at``: one query a shard, and its pages."""
+        runs: list[Run] = []
+        for shard in range(self.shards):
+            pk = keys.exit_slot(at, shard)
+            items = await self._items(CONFIGURATIONS, pk, index=Index.USER_EXECUTION_SCHEDULE)
+            runs += [self._decode(item, Run) for item in items]
+        return runs
+
+    async def occupied_exit_minutes(self, day: date) -> Minutes:
+        """Minutes of the day at which some run may exit, ascending: one read a shard, no query."""
+        minutes: set[str] = set()
+        for shard in range(self.shards):
+            minutes |= set(await self._get(CONFIGURATIONS, keys.exit_register(day, shard), tuple[str, ...]) or ())
+        return tuple(time.fromisoformat(minute) for minute in sorted(minutes))
+
+    async def _register_exit(self, run: Run) -> None:
+        """Note the exit minute before a run sits in it. Minutes are only ever added, so one seen once stays seen.
+
+        Its own commit: a burst of claims would otherwise contend for this one item. A minute noted for a run that is
+        then not stored costs one empty query.
+        """
+        at = keys.local(run.exit_at)
+        key = keys.exit_register(at.date(), self._shard(run.user_id))
+        minute = keys.minute(at.time())
+        if (*key, minute) in self._registered:
+            return
+        while True:
+            item = await self.table.get(CONFIGURATIONS, *key)
+            known = codec.decode(item.body, tuple[str, ...]) if item else ()
+            version = item.version if item else 0
+            if minute not in known:
+                written = Item(
+                    pk=key[0],
+                    sk=key[1],
+                    body=codec.encode(sorted({*known, minute})),
+                    version=version + 1,
+                    expires_at=keys.expiry_of(run.exit_at + keys.REGISTER_KEPT),
+                )
+                try:
+                    await self.commit(Put(table=CONFIGURATIONS, item=written, expected=version))
+                except Conflict:
+                    continue
+            self._registered.add((*key, minute))
+            return
+
+    async def mark_tick(self, tick: Tick, state: TickState) -> None:
+        await self.commit(self.put_tick(tick, state))
+
+    def put_tick(self, tick: Tick, state: TickState) -> Put:
+        pk, sk = keys.tick(tick.at)
+        body = codec.encode(TickMark(tick=tick, state=state))
+        return Put(table=CONFIGURATIONS, item=Item(pk=pk, sk=sk, body=body))
+
+    async def last_ticks(self, day: date) -> list[TickMark]:
+        """The marks of a day in order of time; a tick that was never emitted has none."""
+        items = await self._items(CONFIGURATIONS, keys.ticks(day))
+        return [codec.decode(item.body, TickMark) for item in items]
+
+    def put_market(self, record: MarketRecord) -> Put:
+        """The write of an underlying's prices; hidden 300 s after ``record.at``."""
+        pk, sk = keys.snapshot(record.underlying)
+        expires_at = keys.expiry_of(record.at + keys.SNAPSHOT_KEPT)
+        item = Item(pk=pk, sk=sk, body=codec.encode(record), expires_at=expires_at)
+        return Put(table=CONFIGURATIONS, item=item)
+
+    async def market(self, underlying: str) -> MarketRecord | None:
+        return await self._get(CONFIGURATIONS, keys.snapshot(underlying), MarketRecord)
