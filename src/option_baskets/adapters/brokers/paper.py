@@ -86,7 +86,7 @@ class PaperExchange:
             self.broker(account, user=user)._hold(contract, net)
 
     def broker(self, account: str, *, user: str = "local", behaviour: Behaviour | None = None) -> "PaperBroker":
-        """The account's Broker, always the same one, opened at its first mention; ``behaviour`` replaces what it had."""
+        """The account's Broker, always the same one, opened when first asked for; ``behaviour`` replaces the old."""
         broker = self._accounts.get((user, account))
         if broker is None:
             broker = self._accounts[user, account] = PaperBroker(self, user, account)
