@@ -32,13 +32,11 @@ class Problem:
     file: str = ""
 
     def __str__(self) -> str:
-        at = (
-            f"{self.file}:{self.line}"
-            if self.file and self.line
-            else self.file or (f"line {self.line}" * bool(self.line))
-        )
-        place = (": " if self.file else ", ").join(part for part in (at, self.where) if part)
-        return f"{place}: {self.message}" if place else self.message
+        if self.file:
+            parts = [f"{self.file}:{self.line}" if self.line else self.file, self.where, self.message]
+        else:
+            parts = [f"line {self.line}, {self.where}" if self.line else self.where, self.message]
+        return ": ".join(part for part in parts if part)
 
 
 class Invalid(OptionBasketsError):

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from option_baskets.adapters.basket_file.fields import Fields, Report, nearest, shown
+from option_baskets.adapters.basket_file.fields import Fields, Report, one_of, shown
 from option_baskets.adapters.basket_file.names import check_identifier, slug
 from option_baskets.adapters.basket_file.plan import read_strategy
 from option_baskets.domain.allocation import MAX_LOTS, Allocation
@@ -46,7 +46,7 @@ class BasketFile:
 def read_document(document: Mapping[str, object], report: Report, underlyings: Collection[str] | None) -> BasketFile:
     """The file's content; problems go to ``report``, and while it has any the result must not be used."""
     fields = Fields(document, "", report)
-    if fields.has("format") and document["format"] != FORMAT:
+    if fields.has("format") and shown(document["format"]) != str(FORMAT):
         fields.add("format", f"{shown(document['format'])} is not a format this version reads; write format = {FORMAT}")
     fields.raw("format", str(FORMAT), required=False)
     basket = _basket(fields)
@@ -121,9 +121,8 @@ def _allocations(fields: Fields, strategy: Strategy, accounts: Collection[str]) 
     for index, table in enumerate(fields.tables("allocations", "[[strategies.allocations]]")):
         account = table.text("account", "zerodha-1")
         if account and account not in accounts:
-            known = ", ".join(map(shown, accounts)) or "none"
-            guess = nearest(account, accounts)
-            table.add("account", f"{shown(account)} is not the id of an account of this file;{guess} Accounts: {known}")
+            way_out = one_of(account, accounts) if accounts else "add it under [[accounts]]"
+            table.add("account", f"{shown(account)} is not the id of an account of this file; {way_out}")
         if account and account in [each.account for each in found.values()]:
             table.add("account", f"{shown(account)} has an allocation of this strategy already; write one with the sum")
         units, leg_lots = _lots(table, strategy)
@@ -160,28 +159,27 @@ def _cover_problems(strategy: Strategy, allocations: Mapping[int, Allocation]) -
 
 
 def _lots(table: Fields, strategy: Strategy) -> tuple[int | None, dict[str, int] | None]:
+    units = table.integer("lots", 2, 1, least=1, most=MAX_LOTS)
+    lots_table = table.table("leg_lots", '{ "1" = 2 }', required=False)
     if table.has("lots") == table.has("leg_lots"):
         have = "both lots and leg_lots" if table.has("lots") else "neither lots nor leg_lots"
         table.add("", f'{have}; give one, for example lots = 2 or leg_lots = {{ "1" = 2 }}')
-        table.raw("lots", "2", required=False)
-        table.raw("leg_lots", "", required=False)
         return 1, None
     if table.has("lots"):
-        table.raw("leg_lots", "", required=False)
-        units = table.integer("lots", 1, least=1, most=MAX_LOTS)
         largest = max((leg.ratio for leg in strategy.legs), default=1)
         if units * largest > MAX_LOTS:
-            table.add(
-                "lots", f"{units} lots at a ratio of {largest} are more than {MAX_LOTS} lots of one leg; write fewer"
-            )
+            too_many = f"{units} lots at a ratio of {largest} are more than {MAX_LOTS} lots of one leg"
+            table.add("lots", f"{too_many}; write fewer")
         return units, None
-    table.raw("lots", "2", required=False)
-    lots_table = table.table("leg_lots", '{ "1" = 2 }')
     if lots_table is None:
         return 1, None
-    wanted = {leg.id: lots_table.integer(leg.id, 1, 0, least=1, most=MAX_LOTS) for leg in strategy.legs}
-    leg_lots = {leg: lots for leg, lots in wanted.items() if lots_table.has(leg)}
+    wanted = {leg: lots_table.integer(leg, 1, 1, least=1, most=MAX_LOTS) for leg in _ids(strategy)}
     lots_table.close(what="leg")
+    leg_lots = {leg: lots for leg, lots in wanted.items() if lots_table.has(leg)}
     if not leg_lots and lots_table.is_sound:
-        lots_table.add("", 'empty; name at least one leg, for example leg_lots = { "1" = 2 }')
+        lots_table.add("", 'names no leg; name at least one, for example leg_lots = { "1" = 2 }')
     return None, leg_lots
+
+
+def _ids(strategy: Strategy) -> list[str]:
+    return list(dict.fromkeys(leg.id for leg in strategy.legs))

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from datetime import time
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from option_baskets.adapters.basket_file.positions import extend
 from option_baskets.domain.errors import Invalid, Problem
@@ -16,6 +16,17 @@ Choice = TypeVar("Choice", bound=StrEnum)
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _MOST = Decimal(10) ** 12
 _SHOWN = 60
+_ALSO_CALLED = {
+    "finvasia": "shoonya",
+    "kite": "zerodha",
+    "smartapi": "angelone",
+    "call": "ce",
+    "put": "pe",
+    "short": "sell",
+    "long": "buy",
+    "sl": "stop",
+    "tp": "target",
+}
 
 
 class Report:
@@ -57,10 +68,25 @@ def shown(value: object) -> str:
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """`` did you mean …?`` where a known word is close, regardless of case; otherwise nothing."""
-    by_folded = {each.casefold(): each for each in known}
-    close = difflib.get_close_matches(word.casefold(), by_folded, n=1)
-    return f' did you mean "{by_folded[close[0]]}"?' if close else ""
+    """``did you mean …?`` where a known word is close or another name of the same, regardless of case; or nothing."""
+    folded = {each.casefold(): each for each in known}
+    wanted = _ALSO_CALLED.get(word.casefold(), word.casefold())
+    close = difflib.get_close_matches(wanted, folded, n=1) or [each for each in folded if wanted.startswith(each)]
+    return f'did you mean "{folded[close[0]]}"?' if close else ""
+
+
+def one_of(word: object, known: Collection[str]) -> str:
+    """The way out of a word that is not among the known ones."""
+    guess = nearest(word, known) if isinstance(word, str) else ""
+    words = ", ".join(shown(each) for each in known)
+    return f"{guess} Write one of {words}" if guess else f"write one of {words}"
+
+
+def _assignment(key: str, value: str) -> str:
+    """How a person writes the value: with its key, but not inside an array."""
+    if key.endswith("]"):
+        return value
+    return f"{key} = {value}" if key.isidentifier() else f"{shown(key)} = {value}"
 
 
 class Fields:
@@ -83,19 +109,24 @@ class Fields:
     def has(self, key: str) -> bool:
         return key in self._table
 
+    def is_good(self, key: str) -> bool:
+        """The key is there and nothing was reported of it or inside it."""
+        path = extend(self.where, key)
+        return self.has(key) and not any(problem.where.startswith(path) for problem in self.report.problems)
+
     def add(self, key: str, message: str) -> None:
         self.report.add(extend(self.where, key) if key else self.where, message)
 
     def close(self, what: str = "key") -> None:
         for key in self._table:
             if key not in self._asked:
-                guess = nearest(key, self._asked) or " remove it."
-                self.add(key, f"no such {what};{guess} Known: {', '.join(self._asked)}")
+                guess = nearest(key, self._asked) or "remove it."
+                self.add(key, f"no such {what}; {guess} Known: {', '.join(self._asked)}")
 
     def raw(self, key: str, example: str, *, required: bool) -> object | None:
         self._asked.append(key)
         if key not in self._table and required:
-            self.add(key, f"missing; write for example {key} = {example}")
+            self.add(key, f"missing; write for example {_assignment(key, str(example))}")
         return self._table.get(key)
 
     def text(self, key: str, example: str, default: str | None = None) -> str:
@@ -103,7 +134,9 @@ class Fields:
         if value is None:
             return default or ""
         if not isinstance(value, str):
-            self.add(key, f"{shown(value)} is not text; write it in quotes, for example {key} = {shown(example)}")
+            self.add(
+                key, f"{shown(value)} is not text; write it in quotes, for example {_assignment(key, shown(example))}"
+            )
             return default or ""
         return value
 
@@ -111,7 +144,9 @@ class Fields:
         """Text for people: not blank, one line, at most 80 characters."""
         value = self.text(key, example)
         if self.has(key) and isinstance(self._table[key], str) and not (value.strip() and value.isprintable()):
-            self.add(key, f"{shown(value)} is blank or not one line; write for example {key} = {shown(example)}")
+            self.add(
+                key, f"{shown(value)} is blank or not one line; write for example {_assignment(key, shown(example))}"
+            )
         elif len(value) > 80:
             self.add(key, f"{len(value)} characters; a name has at most 80")
         return value.strip()
@@ -130,9 +165,11 @@ class Fields:
 
     def whole(self, key: str, value: object, example: int, *, least: int, most: int) -> int:
         if not isinstance(value, int) or isinstance(value, bool):
-            self.add(key, f"{shown(value)} is not a whole number; write for example {key} = {example}")
+            self.add(key, f"{shown(value)} is not a whole number; write for example {_assignment(key, str(example))}")
         elif not least <= value <= most:
-            self.add(key, f"{shown(value)} is outside {least} to {most}; write for example {key} = {example}")
+            self.add(
+                key, f"{shown(value)} is outside {least} to {most}; write for example {_assignment(key, str(example))}"
+            )
         else:
             return value
         return example
@@ -144,15 +181,20 @@ class Fields:
         if value is None:
             return Decimal(example) if default is None else default
         if isinstance(value, bool) or not isinstance(value, int | Decimal) or not Decimal(value).is_finite():
-            self.add(key, f"{shown(value)} is not a number; write for example {key} = {example}, without quotes")
+            self.add(
+                key,
+                f"{shown(value)} is not a number; write for example {_assignment(key, str(example))}, without quotes",
+            )
             return Decimal(example)
         number = Decimal(value)
         if abs(number) >= _MOST or (number and number.adjusted() < -decimals):
-            self.add(key, f"{shown(value)} is beyond any price or amount; write for example {key} = {example}")
+            self.add(
+                key, f"{shown(value)} is beyond any price or amount; write for example {_assignment(key, str(example))}"
+            )
         elif number != round(number, decimals):
             self.add(key, f"{shown(value)} has more than {decimals} decimals; write {key} = {round(number, decimals)}")
         elif positive and number <= 0:
-            self.add(key, f"{shown(value)} must be above zero; write for example {key} = {example}")
+            self.add(key, f"{shown(value)} must be above zero; write for example {_assignment(key, str(example))}")
         else:
             return number
         return Decimal(example)
@@ -164,9 +206,7 @@ class Fields:
     def member(self, key: str, value: object, kind: type[Choice], fallback: Choice) -> Choice:
         if isinstance(value, str) and value in list(kind):
             return kind(value)
-        known = [each.value for each in kind]
-        guess = nearest(value, known) if isinstance(value, str) else ""
-        self.add(key, f"{shown(value)} is not known;{guess} Write one of {', '.join(map(shown, known))}")
+        self.add(key, f"{shown(value)} is not known; {one_of(value, [each.value for each in kind])}")
         return fallback
 
     def clock(self, key: str, example: str) -> time:
@@ -174,8 +214,13 @@ class Fields:
         match = _CLOCK.fullmatch(text)
         if match is not None:
             return time(int(match[1]), int(match[2]))
+        padded = f"0{text}"
         if isinstance(self._table.get(key), str):
-            self.add(key, f"{shown(text)} is not a time HH:MM of 24 hours; write for example {key} = {shown(example)}")
+            example = padded if _CLOCK.fullmatch(padded) else example
+            self.add(
+                key,
+                f"{shown(text)} is not a time HH:MM of 24 hours; write for example {_assignment(key, shown(example))}",
+            )
         return time.fromisoformat(example)
 
     def table(self, key: str, example: str, *, required: bool = True) -> "Fields | None":
@@ -183,27 +228,24 @@ class Fields:
         if isinstance(value, dict):
             return Fields(value, extend(self.where, key), self.report)
         if value is not None:
-            self.add(key, f"{shown(value)} is not a table; write for example {key} = {example}")
+            self.add(key, f"{shown(value)} is not a table; write for example {_assignment(key, str(example))}")
         return None
 
-    def tables(self, key: str, header: str) -> "Iterator[Fields]":
+    def tables(self, key: str, header: str) -> Iterator["Fields"]:
         """The tables of an array, which must not be empty. ``header`` is how a person starts one."""
-        values = self.list(key, f"a table {header}", what=f"tables; start each with {header}")
-        return (Fields(value, extend(extend(self.where, key), index), self.report) for index, value in values)
+        path = extend(self.where, key)
+        for index, value in self.elements(key, f"a table {header}", required=True):
+            yield Fields(value, extend(path, index), self.report)
 
-    def list(self, key: str, example: str, *, what: str, required: bool = True) -> "list[tuple[int, Any]]":
-        """The elements of an array with their index; an array that is there is not empty."""
+    def elements(self, key: str, example: str, *, required: bool = False) -> list[tuple[int, object]]:
+        """The elements of an array with their index. An array that is there is not empty."""
         self._asked.append(key)
-        value = self._table.get(key)
-        if value is None and required:
-            self.add(key, f"missing; give at least one: {example}")
-        elif value is not None and not isinstance(value, list):
-            self.add(key, f"{shown(value)} is not a list of {what}")
-        elif value == []:
-            self.add(
-                key,
-                f"empty; give at least one: {example}, or remove the key"
-                if not required
-                else f"empty; give at least one: {example}",
-            )
-        return list(enumerate(value)) if isinstance(value, list) else []
+        value = self._table.get(key, [])
+        if not isinstance(value, list):
+            self.add(key, f"{shown(value)} is not a list; write for example {example}")
+            return []
+        if not value and required:
+            self.add(key, f"none given; give at least one: {example}")
+        elif not value and self.has(key):
+            self.add(key, f"an empty list never holds; write for example {example}, or remove the key")
+        return list(enumerate(value))

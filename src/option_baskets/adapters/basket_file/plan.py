@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import time
 from decimal import Decimal
 
-from option_baskets.adapters.basket_file.fields import Fields, nearest, shown
+from option_baskets.adapters.basket_file.fields import Fields, one_of, shown
 from option_baskets.adapters.basket_file.names import check_identifier
 from option_baskets.domain.basket import (
     MAX_LEGS,
@@ -60,11 +60,7 @@ def read_strategy(
 def _underlying(fields: Fields, underlyings: Collection[str] | None) -> str:
     name = fields.text("underlying", "NIFTY")
     if name and underlyings is not None and name not in underlyings:
-        known = ", ".join(sorted(underlyings))
-        fields.add(
-            "underlying",
-            f"{shown(name)} is not an underlying we have facts of;{nearest(name, underlyings)} Known: {known}",
-        )
+        fields.add("underlying", f"{shown(name)} is not an underlying with facts; {one_of(name, sorted(underlyings))}")
     return name
 
 
@@ -96,7 +92,7 @@ def _schedule(fields: Fields, *, special_sessions: bool) -> Schedule:
 def _days(fields: Fields) -> tuple[Weekday, ...]:
     days = [
         fields.member(f"days[{index}]", value, Weekday, Weekday.MON)
-        for index, value in fields.list("days", '["MON", "THU"]', what="weekdays", required=False)
+        for index, value in fields.elements("days", '["MON", "THU"]')
     ]
     if len(set(days)) < len(days) and fields.is_sound:
         fields.add("days", f"{shown([day.value for day in days])} names a day twice; name it once")
@@ -105,8 +101,7 @@ def _days(fields: Fields) -> tuple[Weekday, ...]:
 
 def _dte(fields: Fields) -> tuple[int, ...]:
     numbers = [
-        fields.whole(f"dte[{index}]", value, 0, least=0, most=250)
-        for index, value in fields.list("dte", "[0, 1]", what="days to expiry", required=False)
+        fields.whole(f"dte[{index}]", value, 0, least=0, most=250) for index, value in fields.elements("dte", "[0, 1]")
     ]
     if len(set(numbers)) < len(numbers) and fields.is_sound:
         fields.add("dte", f"{shown(numbers)} names a number twice; name it once")
@@ -149,7 +144,6 @@ def _leg(fields: Fields, position: str, earlier: list[str]) -> LegSpec:
             f"leg id {shown(leg_id)} is taken by an earlier leg; give this leg another id",
         )
     side = fields.choice("side", Side, Side.SELL)
-    knows_type = fields.has("type")
     type_ = fields.choice("type", ContractType, ContractType.CE)
     is_future = type_ is ContractType.FUT
     leg = LegSpec(
@@ -157,23 +151,23 @@ def _leg(fields: Fields, position: str, earlier: list[str]) -> LegSpec:
         side=side,
         type=type_,
         ratio=fields.integer("ratio", 1, 1, least=1, most=100),
-        strike=_strike(fields, earlier, is_future=is_future, knows_type=knows_type),
+        strike=_strike(fields, earlier, is_future=is_future),
         expiry=_expiry(fields, ExpiryRule(series=Series.MONTHLY) if is_future else ExpiryRule()),
         stop=_distance(fields, "stop"),
         target=_distance(fields, "target"),
     )
     fields.close()
-    if fields.is_sound:
+    if fields.is_good("side"):
         _check_reach(fields, leg)
     return leg
 
 
-def _strike(fields: Fields, earlier: list[str], *, is_future: bool, knows_type: bool) -> Strike | None:
+def _strike(fields: Fields, earlier: list[str], *, is_future: bool) -> Strike | None:
     if is_future and fields.has("strike"):
         fields.raw("strike", "", required=False)
         fields.add("strike", 'a future has no strike; remove this key, or write type = "CE" or "PE"')
         return None
-    table = fields.table("strike", _STRIKES[StrikeRule.ATM], required=knows_type and not is_future)
+    table = fields.table("strike", _STRIKES[StrikeRule.ATM], required=fields.is_good("type") and not is_future)
     if table is None:
         return None
     rule = table.choice("rule", StrikeRule, StrikeRule.ATM)
@@ -198,12 +192,8 @@ def _strike(fields: Fields, earlier: list[str], *, is_future: bool, knows_type: 
 def _earlier_leg(table: Fields, earlier: list[str]) -> str:
     leg = table.text("leg", "1")
     if leg and leg not in earlier:
-        known = (
-            f"write one of {', '.join(map(shown, earlier))}"
-            if earlier
-            else "this is the first leg; put the other before it"
-        )
-        table.add("leg", f"{shown(leg)} is not the id of an earlier leg;{nearest(leg, earlier)} {known}")
+        way_out = one_of(leg, earlier) if earlier else "this is the first leg; put the one it measures from before it"
+        table.add("leg", f"{shown(leg)} is not the id of an earlier leg; {way_out}")
     return leg
 
 
@@ -211,19 +201,15 @@ def _distance(fields: Fields, key: str) -> Distance | None:
     table = fields.table(key, "{ percent = 25 }", required=False)
     if table is None:
         return None
-    given = [unit for unit in ("percent", "points") if table.has(unit)]
-    if len(given) == 1:
-        value = table.decimal(given[0], "25", positive=True)
-    else:
-        have = "both percent and points" if given else "neither percent nor points"
-        table.add("", f"{have}; give one, for example {key} = {{ percent = 25 }}")
-    for unit in given:
-        table.raw(unit, "25", required=False)
-    if not given:
-        table.raw("percent", "25", required=False)
-        table.raw("points", "25", required=False)
+    stand_in = Decimal(25)
+    values = {unit: table.decimal(unit, "25", stand_in, positive=True) for unit in ("percent", "points")}
     table.close()
-    return Distance(**{given[0]: value}) if len(given) == 1 else Distance(percent=Decimal(25))
+    given = [unit for unit in values if table.has(unit)]
+    if len(given) == 1:
+        return Distance(**{given[0]: values[given[0]]})
+    have = "both percent and points" if given else "neither percent nor points"
+    table.add("", f"{have}; give one, for example {key} = {{ percent = 25 }}")
+    return Distance(percent=stand_in)
 
 
 def _check_reach(fields: Fields, leg: LegSpec) -> None:
