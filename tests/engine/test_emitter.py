@@ -1,5 +1,6 @@
 """The emitter: the events of a tick once each, marks around them, and after an absence only what is still of use."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 
@@ -9,11 +10,12 @@ from option_baskets.adapters.cadence import load_cadence
 from option_baskets.adapters.clock import SimulatedClock, run_simulated
 from option_baskets.adapters.embedded.bus import InProcessBus
 from option_baskets.domain.errors import Halt
-from option_baskets.domain.events import Event, EventType, Tick
+from option_baskets.domain.events import Event, EventType, MarketPhase, Tick
 from option_baskets.domain.facts import Span
 from option_baskets.domain.session import IST, session_of
-from option_baskets.engine.emitter import Emitter, TickState
+from option_baskets.engine.emitter import Emitter
 from option_baskets.engine.timer import ticks
+from option_baskets.store.records import TickMark, TickState
 
 DAY = date(2026, 1, 5)
 SESSION = session_of(DAY, Span.parse("09:15-15:30"))
@@ -30,13 +32,17 @@ class Marks:
     """Tick marks that outlive the emitter, as those on disk do."""
 
     def __init__(self) -> None:
-        self.states: dict[datetime, str] = {}
+        self._marks: dict[datetime, TickMark] = {}
 
-    async def mark_tick(self, tick: Tick, state: str) -> None:
-        self.states[tick.at] = state
+    async def mark_tick(self, tick: Tick, state: TickState) -> None:
+        self._marks[tick.at] = TickMark(tick=tick, state=state)
 
-    async def last_ticks(self, day: date) -> Sequence[tuple[datetime, str]]:
-        return [(at, state) for at, state in self.states.items() if at.date() == day]
+    async def last_ticks(self, day: date) -> Sequence[TickMark]:
+        return [mark for at, mark in self._marks.items() if at.date() == day]
+
+    @property
+    def states(self) -> dict[datetime, TickState]:
+        return {at: mark.state for at, mark in self._marks.items()}
 
 
 class Process:
@@ -59,7 +65,7 @@ class Process:
         await self.emitter.run(ticks(SESSION, clock, CADENCE, resume_after=await self.emitter.resume_after()))
 
     async def _handle(self, event: Event) -> None:
-        assert self._marks.states[event.at] == TickState.DUE
+        assert self._marks.states[event.at] == TickState.EMITTED
         if event.at == self._dies_in:
             raise Halt("killed")
         self.handled.append(event)
@@ -82,7 +88,7 @@ def test_a_tick_whose_events_were_not_all_handled_is_emitted_again_after_the_cra
     marks = Marks()
     with pytest.raises(Halt):
         Process(marks, dies_in=at(10, 30)).live(at(9))
-    assert marks.states[at(10, 30)] == TickState.DUE
+    assert marks.states[at(10, 30)] == TickState.EMITTED
     handled = Process(marks).live(at(10, 30, 20))
     assert [(event.type, event.at, event.late) for event in handled[:4]] == [
         (REFRESH, at(10, 30), True),
@@ -124,7 +130,8 @@ def test_the_one_late_check_of_a_type_is_the_newest_that_was_due() -> None:
     ]
 
 
-def test_after_the_restart_the_marks_of_another_day_are_not_taken_for_this_one_s() -> None:
+def test_the_marks_of_another_day_are_not_taken_for_this_one_s() -> None:
     marks = Marks()
-    marks.states[at(15, 29) - timedelta(days=1)] = TickState.DONE
+    yesterday = Tick(at=at(15, 29) - timedelta(days=1), phase=MarketPhase.PRE_CLOSE)
+    asyncio.run(marks.mark_tick(yesterday, TickState.DONE))
     assert len(Process(marks).live(at(9))) == 78 + 375 + 345 + 360

@@ -3,31 +3,24 @@
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime
-from enum import StrEnum
 from typing import Protocol
 
 from option_baskets.domain.cadence import Cadence, events_at
 from option_baskets.domain.events import Event, EventType, Tick
 from option_baskets.domain.session import Session
 from option_baskets.ports import Bus
-
-
-class TickState(StrEnum):
-    DUE = "due"
-    """Its events were about to be published; after a crash, perhaps not all were handled."""
-    DONE = "done"
-    """Every handler of its events has returned, or failed and been reported."""
+from option_baskets.store.records import TickMark, TickState
 
 
 class TickMarks(Protocol):
-    """The durable record of a day's ticks."""
+    """The durable record of a day's ticks: EMITTED before the handlers of its events run, DONE after all have."""
 
-    async def mark_tick(self, tick: Tick, state: str) -> None:
+    async def mark_tick(self, tick: Tick, state: TickState) -> None:
         """Return once the mark is on disk."""
         ...
 
-    async def last_ticks(self, day: date) -> Sequence[tuple[datetime, str]]:
-        """The newest marks of the day, (scheduled instant, state), in any order."""
+    async def last_ticks(self, day: date) -> Sequence[TickMark]:
+        """The marks of the day."""
         ...
 
 
@@ -50,16 +43,16 @@ class Emitter:
     async def resume_after(self) -> datetime | None:
         """The newest finished tick of the session; the timer goes on behind it. None: no tick is finished."""
         marks = await self._marks.last_ticks(self._session.date)
-        return max((at for at, state in marks if state == TickState.DONE), default=None)
+        return max((mark.tick.at for mark in marks if mark.state is TickState.DONE), default=None)
 
     async def run(self, ticks: AsyncIterator[Sequence[Tick]]) -> None:
         async for due in ticks:
             await self.emit(due)
 
     async def emit(self, due: Sequence[Tick]) -> None:
-        """Mark the ticks that are due, oldest first, publish their events together and mark the ticks done."""
+        """Mark the ticks that are due, publish their events together and mark the ticks done, oldest first."""
         for tick in due:
-            await self._marks.mark_tick(tick, TickState.DUE)
+            await self._marks.mark_tick(tick, TickState.EMITTED)
         events = self._events(due)
         await self._bus.publish(events)
         self.counts.update(event.type for event in events)
