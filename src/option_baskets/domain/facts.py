@@ -31,6 +31,25 @@ class Instrument(StrEnum):
     FUTURE = "future"
 
 
+class Charge(StrEnum):
+    EXCHANGE_TXN = "exchange_txn"
+    IPFT = "ipft"
+    SEBI_FEE = "sebi_fee"
+    STT = "stt"
+    STT_EXERCISE = "stt_exercise"
+    """On the intrinsic value, paid by the holder of a long option that is exercised at expiry."""
+    STAMP_DUTY = "stamp_duty"
+    GST = "gst"
+    """On brokerage, exchange_txn and sebi_fee."""
+
+
+class ChargedSide(StrEnum):
+    BUY = "buy"
+    SELL = "sell"
+    BOTH = "both"
+    EXERCISE = "exercise"
+
+
 class ListedSeries(StrEnum):
     """A monthly also counts as its week's weekly; ``long`` is quarterly and half-yearly."""
 
@@ -90,7 +109,7 @@ class Dated(Fact):
 class Hours(Dated):
     """Continuous trading of index derivatives on an ordinary day."""
 
-    trading: Span
+    hours: Span
     expiring_close: time | None = None
     """When index contracts stop on their own expiry day; None: with the others."""
     spot_frozen: Span | None = None
@@ -132,9 +151,9 @@ class ListedCount(Dated):
 
     underlying: str
     series: ListedSeries
-    count: int
+    listed: int
     half_yearly: int = 0
-    """Of a long series: half-yearly contracts besides ``count`` quarterly ones."""
+    """Of a long series: half-yearly contracts after ``listed`` quarterly ones."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,13 +214,15 @@ class Freeze(Dated):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate(Dated):
-    """A charge in percent of its base; ``percent`` None: charged at a rate nobody could tell us."""
+    """A charge in percent of the order's value (premium turnover, or a future's contract value).
 
-    charge: str
-    exchange: Exchange
-    instrument: Instrument
-    side: str
-    """``both``, ``buy``, ``sell`` or ``exercise``."""
+    ``percent`` None: there was a charge, at a rate that is not known.
+    """
+
+    charge: Charge
+    exchanges: tuple[Exchange, ...]
+    instruments: tuple[Instrument, ...]
+    side: ChargedSide
     percent: Decimal | None
 
 

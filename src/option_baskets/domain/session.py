@@ -125,7 +125,7 @@ def session_on(facts: Facts, day: date, exchange: Exchange | str = Exchange.NSE)
     holiday = facts.holidays.get((Exchange(exchange), day))
     if day.weekday() >= SATURDAY or (holiday is not None and not holiday.withdrawn):
         return None
-    return session_of(day, hours_on(facts, day).trading)
+    return session_of(day, hours_on(facts, day).hours)
 
 
 def next_session_day(facts: Facts, day: date, exchange: Exchange | str = Exchange.NSE) -> date:
@@ -145,7 +145,7 @@ def trading_days_after(facts: Facts, day: date, until: date, exchange: Exchange 
 
 
 def contract_close(facts: Facts, session: Session, expiry: date, is_index_option: bool = True) -> datetime:
-    """When one contract stops trading that day: the session's close; earlier for an index contract that expires then."""
+    """When one contract stops trading that day: with the session, or earlier where it is an index contract expiring."""
     early = hours_on(facts, session.date).expiring_close
     if early is None or session.is_special or not is_index_option or expiry != session.date:
         return session.close
