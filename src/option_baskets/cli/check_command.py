@@ -1,0 +1,130 @@
+"""``baskets check``: what basket files mean, or what to mend."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import click
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from option_baskets.adapters.basket_file import BasketFile, load_basket_file
+from option_baskets.adapters.facts import load
+from option_baskets.domain.allocation import Allocation, lots_by_leg
+from option_baskets.domain.basket import Distance, ExpiryRule, Reference, Strategy, Strike, StrikeRule, Weekday
+from option_baskets.domain.errors import Invalid
+
+
+@click.command
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
+@click.option(
+    "--facts",
+    "facts_dir",
+    metavar="DIR",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder with later revisions of the market facts.",
+)
+@click.pass_context
+def command(ctx: click.Context, files: tuple[Path, ...], facts_dir: Path | None) -> None:
+    """Check basket files and say what to mend.
+
+    Prints what each file means and ends with 0, or everything that is wrong, with file and line, and ends with 1.
+
+    \b
+    Examples:
+      baskets check examples/conservative-income.toml
+      baskets check examples/*.toml
+      baskets check --facts my-facts my-basket.toml
+    """
+    console = Console(highlight=False)
+    underlyings = load(facts_dir).names
+    wrong = 0
+    for path in files:
+        try:
+            found = load_basket_file(path, underlyings)
+        except Invalid as error:
+            wrong += len(error.problems)
+            click.echo(str(error), err=True)
+            continue
+        _print_meaning(found, console)
+        console.print(f"\n{escape(str(path))}: [green]ok[/]", soft_wrap=True)
+    if wrong:
+        click.echo(f"{wrong} problem{'s' if wrong > 1 else ''}", err=True)
+        ctx.exit(1)
+
+
+def _print_meaning(found: BasketFile, console: Console) -> None:
+    basket = found.basket
+    paused = ", paused" if basket.paused else ""
+    console.print(f"[bold]{escape(basket.name)}[/], {basket.mode}, capital ₹{_rupees(basket.capital)}{paused}")
+    for strategy in found.strategies:
+        console.print(f"\n[bold]{escape(strategy.name)}[/]  {_schedule(strategy)}")
+        console.print(_legs(strategy, found.of(strategy)))
+
+
+def _legs(strategy: Strategy, allocations: tuple[Allocation, ...]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("Leg")
+    table.add_column("", no_wrap=True)
+    table.add_column("Expiry", no_wrap=True)
+    table.add_column("Strike")
+    for rule in ("Stop", "Target"):
+        table.add_column(rule, justify="right", no_wrap=True)
+    for allocation in allocations:
+        table.add_column(f"Lots on\n{allocation.account}", justify="right")
+    lots = [lots_by_leg(strategy, allocation) for allocation in allocations]
+    for leg in strategy.legs:
+        table.add_row(
+            leg.id,
+            f"{leg.side:4} {leg.type}",
+            _expiry(strategy.expiry_rule(leg)),
+            _strike(leg.strike),
+            _distance(leg.stop),
+            _distance(leg.target),
+            *(str(of_account.get(leg.id, "-")) for of_account in lots),
+        )
+    return table
+
+
+def _schedule(strategy: Strategy) -> str:
+    when = strategy.schedule
+    days = "every weekday" if when.days == tuple(Weekday) else " ".join(day.title() for day in when.days)
+    words = [strategy.underlying, f"{when.entry:%H:%M} to {when.exit:%H:%M}", days]
+    if when.dte:
+        words.append(f"{' or '.join(map(str, when.dte))} days to expiry")
+    words += [f"measured from the {strategy.reference}"] * (strategy.reference is not Reference.SPOT)
+    words += ["naked"] * strategy.naked + ["special sessions too"] * strategy.special_sessions
+    return ", ".join(words + ["paused"] * strategy.paused)
+
+
+def _expiry(rule: ExpiryRule) -> str:
+    return f"{rule.series} +{rule.offset}" if rule.offset else str(rule.series)
+
+
+def _strike(strike: Strike | None) -> str:
+    if strike is None:
+        return "-"
+    match strike.rule:
+        case StrikeRule.ATM:
+            return f"ATM {strike.offset:+} steps" if strike.offset else "ATM"
+        case StrikeRule.ATM_POINTS:
+            return f"ATM {strike.points:+f} pt"
+        case StrikeRule.PREMIUM:
+            return f"premium {strike.pick} {strike.value:f}"
+        case StrikeRule.OF_LEG:
+            return f"leg {strike.leg} {strike.points:+f} pt"
+
+
+def _distance(distance: Distance | None) -> str:
+    if distance is None:
+        return "-"
+    return f"{distance.percent:f} %" if distance.percent is not None else f"{distance.points:f} pt"
+
+
+def _rupees(amount: Decimal) -> str:
+    """Grouped as in India: the last three digits, then twos, e.g. 5,00,000."""
+    whole, _, fraction = f"{amount:f}".partition(".")
+    head, tail = whole[:-3], whole[-3:]
+    groups = [head[max(end - 2, 0) : end] for end in range(len(head), 0, -2)][::-1]
+    return ",".join([*groups, tail]) + (f".{fraction}" if fraction else "")
