@@ -4,8 +4,6 @@ A file carries its own contract list, which replay trusts over the calendar. Pri
 places; instants are microseconds in UTC. A file is written whole or not at all, and checked on both ways.
 """
 
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -18,8 +16,9 @@ import msgspec
 import polars as pl
 from polars.exceptions import PolarsError
 
+from option_baskets.adapters.feeds.whole_file import whole_file
 from option_baskets.domain.contract import Contract, ContractType, Listing
-from option_baskets.domain.errors import Invalid, NotFound, Problem, Unavailable
+from option_baskets.domain.errors import Invalid, NotFound, Problem
 from option_baskets.domain.facts import SessionKind
 from option_baskets.domain.session import IST, Session, Window
 
@@ -115,25 +114,8 @@ def write(session: RecordedSession, directory: Path, *, replace: bool = True) ->
     if flaws:
         raise Invalid(flaws)
     header = msgspec.json.encode(_header_of(session)).decode()
-    partial: Path | None = None
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".partial", dir=directory)
-        partial = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            session.bars.write_parquet(file, metadata={METADATA_KEY: header}, compression="zstd")
-            file.flush()
-            os.fsync(file.fileno())
-        if not replace and path.exists() and path.read_bytes() != partial.read_bytes():
-            raise Invalid(f"{path} holds another recording of that date; choose another directory, or replace it")
-        partial.chmod(0o644)
-        partial.replace(path)
-        partial = None
-    except (OSError, PolarsError) as error:
-        raise Unavailable(f"{path} was not written: {error}; make room or choose another directory") from error
-    finally:
-        if partial is not None:
-            partial.unlink(missing_ok=True)
+    with whole_file(path, replace=replace) as file:
+        session.bars.write_parquet(file, metadata={METADATA_KEY: header}, compression="zstd")
     return path
 
 

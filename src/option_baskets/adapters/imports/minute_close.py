@@ -5,16 +5,15 @@ Options: ``epoch`` (start of the minute, UTC seconds), ``date``, ``expiry_inferr
 underlying in lower case.
 """
 
-from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import polars as pl
 
-from option_baskets.adapters.feeds.canonical import INDEX, VIX, Kind
-from option_baskets.adapters.imports.intake import MOMENT, Day, Options, Source, days, read_table, stage
+from option_baskets.adapters.feeds.canonical import INDEX, VIX
+from option_baskets.adapters.imports.intake import MOMENT, Intake, Options, Source, stage
+from option_baskets.adapters.imports.table import read_table
 
-SOURCE = Source(name="minute-close", kind=Kind.BARS, interval=timedelta(minutes=1))
+SOURCE = Source(name="minute-close")
 
 _START = pl.from_epoch(pl.col("epoch").cast(pl.Int64, strict=False)).cast(MOMENT)
 _MISDATED = (
@@ -24,7 +23,7 @@ _MISDATED = (
 )
 
 
-def minute_close(options_file: Path, index_file: Path | None, underlying: str, options: Options) -> Iterator[Day]:
+def minute_close(options_file: Path, index_file: Path | None, underlying: str, options: Options) -> Intake:
     """The sessions of the two files, ascending. Without an index file the sessions have no spot."""
     table = read_table(options_file, ("epoch", "date", "expiry_inferred", "option_type", "strike", "close"))
     staged = [
@@ -48,4 +47,4 @@ def minute_close(options_file: Path, index_file: Path | None, underlying: str, o
             stage(index, underlying=pl.lit(underlying), **row, **{key: pl.col(name) for key, name in prices.items()}),
             stage(index, underlying=pl.lit(VIX), **row, close=pl.col("vix_close")),
         ]
-    return days(pl.concat(staged), SOURCE, options)
+    return Intake(pl.concat(staged), SOURCE, options)
