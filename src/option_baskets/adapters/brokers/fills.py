@@ -118,13 +118,15 @@ class QuotedFills:
         trades = []
         left = wanted.quantity
         for level in self._levels(wanted, listing, snapshot):
-            if left == 0 or not wanted.accepts(level.price):
+            if not wanted.accepts(level.price):
                 break
             before = min(taken, level.quantity)
             taken -= before
             if quantity := min(left, level.quantity - before):
                 trades.append(Trade(quantity, level.price))
                 left -= quantity
+            if left == 0:
+                break
         return tuple(trades)
 
     def _levels(self, wanted: Wanted, listing: Listing, snapshot: Snapshot) -> Iterator[Level]:

@@ -18,12 +18,11 @@ from weakref import WeakSet
 from option_baskets.adapters.brokers.fills import FillModel, Trade, Wanted
 from option_baskets.adapters.brokers.paper_behaviour import Behaviour
 from option_baskets.adapters.brokers.paper_book import Entry, PaperBook
-from option_baskets.adapters.brokers.paper_rules import filled, first, refusals, units
+from option_baskets.adapters.brokers.paper_rules import filled, first, refusals, state_of, totals
 from option_baskets.adapters.brokers.updates import Updates
 from option_baskets.domain.contract import Contract, Listing
 from option_baskets.domain.errors import Invalid, NotFound, Problem, Unavailable, Unclear
 from option_baskets.domain.market import Quote, Snapshot
-from option_baskets.domain.money import ZERO
 from option_baskets.domain.order import Intent, OrderReport, OrderState
 from option_baskets.domain.risk import Approved
 from option_baskets.domain.session import IST
@@ -40,6 +39,8 @@ class _Working:
     """An order in memory: what the book says of it, and what it took from the quote it last met."""
 
     entry: Entry
+    trades: tuple[Trade, ...] = ()
+    """Those of its arrival."""
     quote: Quote | None = None
     taken: int = 0
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -148,10 +149,14 @@ class PaperExchange:
 
     async def whole(self, work: Coroutine[Any, Any, T]) -> T:
         """Finish ``work`` even if the caller is cancelled: what is on disk must be in memory too."""
-        task = asyncio.ensure_future(work)
+        return await asyncio.shield(self.later(work))
+
+    def later(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Do ``work`` before the exchange closes."""
+        task = asyncio.create_task(work)
         self._unfinished.add(task)
         task.add_done_callback(self._unfinished.discard)
-        return await asyncio.shield(task)
+        return task
 
 
 class PaperBroker:
@@ -189,8 +194,8 @@ class PaperBroker:
             )
         at = self._call()
         snapshot = await self._exchange.market.snapshot(at)
-        working, trades = self._taken(intent, at, snapshot)
-        await self._exchange.whole(self._arrived(working, trades))
+        working = self._taken(intent, at, snapshot)
+        await self._arrived(working)
         await self._answer(intent.id, at)
         if self.behaviour.loses_answer(intent.id) and working.report.state is not OrderState.REJECTED:
             raise Unclear(f"no answer to order {intent.id} within the time limit")
@@ -273,7 +278,7 @@ class PaperBroker:
 
     # ------------------------------------------------------------ decisions
 
-    def _taken(self, intent: Intent, at: datetime, snapshot: Snapshot) -> tuple[_Working, tuple[Trade, ...]]:
+    def _taken(self, intent: Intent, at: datetime, snapshot: Snapshot) -> _Working:
         """The order as it is after it arrived, and what it traded at once."""
         day = at.date()
         self._numbers[day] = number = self._numbers[day] + 1
@@ -291,6 +296,7 @@ class PaperBroker:
             )
             most = self.behaviour.first_fill(intent.id, intent.quantity // listing.lot_size) * listing.lot_size
             trades = first(most, self._exchange.fills.trades(wanted, listing, snapshot, 0))
+        done, value = totals(trades)
         report = OrderReport(
             tag=intent.id,
             broker_order_id=f"{day:%Y%m%d}-{self._account}-{number:06}",
@@ -298,17 +304,20 @@ class PaperBroker:
             contract=contract,
             side=intent.side,
             quantity=intent.quantity,
-            state=OrderState.REJECTED if message else OrderState.OPEN,
-            filled=0,
-            value=ZERO,
+            state=OrderState.REJECTED if message else state_of(done, intent.quantity),
+            filled=done,
+            value=value,
             at=at,
             limit=intent.limit,
             message=message,
         )
-        entry = Entry(user=self._user, day=day, number=number, placed_at=at, report=filled(report, trades, at))
         # An order held to a partial fill gets no more from this quote; any other gets what it has not taken of it.
-        taken = units(trades) if most == intent.quantity else sys.maxsize
-        return _Working(entry, snapshot.quote(contract), taken), trades
+        return _Working(
+            Entry(user=self._user, day=day, number=number, placed_at=at, report=report),
+            trades,
+            snapshot.quote(contract),
+            done if most == intent.quantity else sys.maxsize,
+        )
 
     async def _modified(
         self, working: _Working, at: datetime, snapshot: Snapshot, limit: Decimal, quantity: int
@@ -359,22 +368,32 @@ class PaperBroker:
 
     # ------------------------------------------------------------ what is on disk becomes visible
 
-    async def _arrived(self, working: _Working, trades: Sequence[Trade]) -> None:
-        await self._exchange.book.add(working.entry, trades)
+    async def _arrived(self, working: _Working) -> None:
+        try:
+            await self._exchange.book.add(working.entry, working.trades)
+        except asyncio.CancelledError:
+            self._exchange.later(self._given_up(working))
+            raise
         self._install(working)
-        self._show(working.report, trades)
+        self._show(working.report, working.report.filled)
+
+    async def _given_up(self, working: _Working) -> None:
+        """The caller did not wait, but the order was handed over: it exists if it is in the book."""
+        if await self._exchange.book.has(working.entry):
+            self._install(working)
+            self._show(working.report, working.report.filled)
 
     async def _changed(
         self, working: _Working, entry: Entry, trades: Sequence[Trade], quote: Quote | None
     ) -> OrderReport:
         """Only with ``working.turn`` held."""
         await self._exchange.book.change(entry, trades)
-        before = working.taken if working.quote == quote else 0
-        working.entry = entry
+        traded = entry.report.filled - working.report.filled
+        working.taken = traded + (working.taken if working.quote == quote else 0)
         working.quote = quote
-        working.taken = before + units(trades)
+        working.entry = entry
         self._exchange.rest(self, working)
-        self._show(entry.report, trades)
+        self._show(entry.report, traded)
         return entry.report
 
     def _install(self, working: _Working) -> None:
@@ -384,8 +403,9 @@ class PaperBroker:
         if not entry.report.state.is_final:
             self._exchange.rest(self, working)
 
-    def _show(self, report: OrderReport, trades: Sequence[Trade]) -> None:
-        self._net[report.contract] += units(trades) * report.side.sign
+    def _show(self, report: OrderReport, traded: int) -> None:
+        if traded:
+            self._net[report.contract] += traded * report.side.sign
         for updates in self._subscribers:
             updates.put(report)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,7 @@ _SCHEMA = """
 _INSERT_ORDER = f"INSERT INTO orders VALUES ({','.join('?' * 20)})"
 _UPDATE_ORDER = """UPDATE orders SET quantity = ?, price_limit = ?, state = ?, filled = ?, value = ?,
     modifications = ?, updated_at = ?, message = ? WHERE day = ? AND user = ? AND account = ? AND number = ?"""
+_FIND_ORDER = "SELECT 1 FROM orders WHERE day = ? AND user = ? AND account = ? AND number = ?"
 _INSERT_FILL = "INSERT INTO fills VALUES (?,?,?,?,?,?,?,?)"
 _NET = """SELECT user, account, underlying, expiry, type, strike, SUM(IIF(side = 'BUY', filled, -filled))
     FROM orders WHERE filled > 0 AND expiry >= ? GROUP BY user, account, underlying, expiry, type, strike"""
@@ -72,16 +74,11 @@ class PaperBook:
     async def add(self, entry: Entry, trades: Sequence[Trade]) -> None:
         """A new order together with its first fills."""
         report = entry.report
-        contract = report.contract
-        at = report.at.isoformat()
         row = (
             *entry.key,
             report.broker_order_id,
             report.tag,
-            contract.underlying,
-            contract.expiry.isoformat(),
-            contract.type.value,
-            None if contract.strike is None else str(contract.strike),
+            *_contract_columns(report.contract),
             report.side.value,
             report.quantity,
             str(report.limit),
@@ -90,7 +87,7 @@ class PaperBook:
             str(report.value),
             entry.modifications,
             entry.placed_at.isoformat(),
-            at,
+            report.at.isoformat(),
             report.message,
         )
         await self._file.together(_add, (row, _fill_rows(entry, trades)))
@@ -110,6 +107,14 @@ class PaperBook:
             *entry.key,
         )
         await self._file.together(_change, (row, _fill_rows(entry, trades)))
+
+    async def has(self, entry: Entry) -> bool:
+        """Whether the order is in the book, after everything that was handed over before."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            return connection.execute(_FIND_ORDER, entry.key).fetchone() is not None
+
+        return await self._file.write(work)
 
     def entries(self, since: date) -> Iterable[Entry]:
         """Orders of ``since`` and later days, and every order that still rests, as they were numbered."""
@@ -149,6 +154,12 @@ def _fill_rows(entry: Entry, trades: Sequence[Trade]) -> list[tuple[object, ...]
         rows.append((*entry.key, before, trade.quantity, str(trade.price), entry.report.at.isoformat()))
         before += trade.quantity
     return rows
+
+
+@lru_cache(maxsize=100_000)
+def _contract_columns(contract: Contract) -> tuple[str, str, str, str | None]:
+    strike = None if contract.strike is None else str(contract.strike)
+    return contract.underlying, contract.expiry.isoformat(), contract.type.value, strike
 
 
 def _contract(underlying: str, expiry: str, type_: str, strike: str | None) -> Contract:

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from option_baskets.adapters.brokers.fills import Trade
 from option_baskets.domain.contract import Contract, Listing
+from option_baskets.domain.money import ZERO
 from option_baskets.domain.order import OrderReport, OrderState
 
 
@@ -30,8 +31,20 @@ def refusals(
         yield f"limit {limit} is not a positive multiple of the tick {listing.tick}"
 
 
-def units(trades: Iterable[Trade]) -> int:
-    return sum(trade.quantity for trade in trades)
+def totals(trades: Iterable[Trade]) -> tuple[int, Decimal]:
+    """Units and value (rupees, exact) of the trades."""
+    done, value = 0, ZERO
+    for trade in trades:
+        done += trade.quantity
+        value += trade.price * trade.quantity
+    return done, value
+
+
+def state_of(done: int, quantity: int) -> OrderState:
+    """The state of a working order of which this much is filled."""
+    if done == 0:
+        return OrderState.OPEN
+    return OrderState.FILLED if done == quantity else OrderState.PARTIAL
 
 
 def first(most: int, trades: Iterable[Trade]) -> tuple[Trade, ...]:
@@ -48,11 +61,8 @@ def first(most: int, trades: Iterable[Trade]) -> tuple[Trade, ...]:
 
 def filled(report: OrderReport, trades: Iterable[Trade], at: datetime) -> OrderReport:
     """The order after these trades; as it was where there are none."""
-    done, value = report.filled, report.value
-    for trade in trades:
-        done += trade.quantity
-        value += trade.price * trade.quantity
-    if done == report.filled:
+    done, value = totals(trades)
+    if done == 0:
         return report
-    state = OrderState.FILLED if done == report.quantity else OrderState.PARTIAL
-    return replace(report, state=state, filled=done, value=value, at=at)
+    done += report.filled
+    return replace(report, state=state_of(done, report.quantity), filled=done, value=report.value + value, at=at)
