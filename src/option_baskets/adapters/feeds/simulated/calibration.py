@@ -25,7 +25,7 @@ VOLATILITY_SPREAD: Final = 0.27
 VOLATILITY_LEVERAGE: Final = -0.6
 """Correlation of its innovations with the index's return."""
 
-ACTIVITY: Final = (1.66, 1.13, 0.93, 0.83, 0.78, 0.70, 0.73, 0.75, 0.78, 0.82, 0.88, 1.04, 0.88)
+ACTIVITY: Final = (1.5, 1.13, 0.93, 0.83, 0.78, 0.70, 0.73, 0.75, 0.78, 0.82, 0.88, 1.04, 0.88)
 """Volatility of each half hour relative to the day's; the last entry is the last quarter of an hour."""
 OPENING_BURST: Final = (2.5, 4.0)
 """Extra variance rate at the open as a multiple, and the minutes in which it fades by e."""
@@ -35,7 +35,7 @@ MINUTE_VARIANCE_MEMORY: Final = 25.0
 """Minutes in which a deviation of that logarithm fades by e."""
 MINUTE_LEVERAGE: Final = -0.3
 JUMPS_A_DAY: Final = 0.9
-JUMP_SIZE: Final = 4.0
+JUMP_SIZE: Final = 5.0
 """Standard deviation of a jump, in those of an average minute's return."""
 JUMP_SECONDS: Final = (3, 40)
 
@@ -92,9 +92,9 @@ class Profile:
 PROFILES: Final[Mapping[str, Profile]] = {
     "NIFTY": Profile(volatility=0.125, market=0.97),
     "SENSEX": Profile(volatility=0.125, market=0.97, spread=1.4, depth=0.6),
-    "BANKNIFTY": Profile(volatility=0.165, market=0.86, spread=1.8, depth=0.5),
-    "BANKEX": Profile(volatility=0.165, market=0.86, spread=6.0, depth=0.1),
-    "FINNIFTY": Profile(volatility=0.155, market=0.87, spread=5.0, depth=0.1),
+    "BANKNIFTY": Profile(volatility=0.155, market=0.86, spread=1.8, depth=0.5),
+    "BANKEX": Profile(volatility=0.155, market=0.86, spread=6.0, depth=0.1),
+    "FINNIFTY": Profile(volatility=0.145, market=0.87, spread=5.0, depth=0.1),
     "MIDCPNIFTY": Profile(volatility=0.175, market=0.78, spread=4.0, depth=0.2),
     "NIFTYNXT50": Profile(volatility=0.170, market=0.80, spread=8.0, depth=0.05),
 }

@@ -77,13 +77,18 @@ def _through(known: tuple[tuple[date, float], ...], walk: Floats, variance: Floa
     return np.asarray(walk + np.interp(variance, variance[at], miss))
 
 
-def daily_level(seed: int, underlying: str, profile: Profile, day: date, previous: date) -> DailyLevel:
-    """A trading day given the one before it. ``day`` and ``previous`` lie in [FIRST, LAST]."""
+def daily_level(
+    seed: int, underlying: str, profile: Profile, day: date, previous: date, length: float = 1.0
+) -> DailyLevel:
+    """A trading day given the one before it; both lie in [FIRST, LAST].
+
+    ``length`` is the day's share of a usual session: in a short one more of the move falls before its open.
+    """
     closes, tension = history(seed, underlying, profile)
     now, before = day.toordinal() - FIRST.toordinal(), previous.toordinal() - FIRST.toordinal()
     moved = float(closes[now] - closes[before])
     total = profile.volatility / np.sqrt(calibration.SESSIONS_A_YEAR) * np.exp(float(tension[now]))
-    share = calibration.OVERNIGHT / (1 + calibration.OVERNIGHT)
+    share = 1 - length / (1 + calibration.OVERNIGHT)
     noise = float(stream(seed, "gap", underlying, day).standard_normal())
     gap = share * moved + np.sqrt(share * (1 - share)) * total * noise
     start = float(closes[before])

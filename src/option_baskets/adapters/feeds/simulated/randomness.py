@@ -26,10 +26,10 @@ def key(seed: int, *purpose: object) -> int:
     return int.from_bytes(_digest(seed, *purpose)[:8])
 
 
-def uniform(keys: NDArray[np.uint64], moment: int, draw: int = 0) -> NDArray[np.float64]:
-    """One number in (0, 1) for each key at a moment: the output function of SplitMix64 (Steele, Lea, Flood 2014)."""
+def uniform(keys: NDArray[np.uint64], moment: int | NDArray[np.int64], draw: int = 0) -> NDArray[np.float64]:
+    """One number in (0, 1) for each key at each moment: the output function of SplitMix64 (Steele, Lea, Flood 2014)."""
     with np.errstate(over="ignore"):
-        z = (keys ^ np.uint64(moment * 8 + draw)) * _GOLDEN
+        z = (keys ^ np.asarray(moment * 8 + draw, dtype=np.uint64)) * _GOLDEN
         z = (z ^ (z >> np.uint64(30))) * _MIX_1
         z = (z ^ (z >> np.uint64(27))) * _MIX_2
         z ^= z >> np.uint64(31)
