@@ -51,13 +51,12 @@ def step(run: Run, event: Event, market: Snapshot) -> tuple[Run, tuple[Close, ..
         decisions.setdefault(close.position, close)
     if not decisions:
         return run, ()
-    positions = tuple(
-        replace(position, exit_reason=close.reason, exit_level=close.level)
-        if (close := decisions.get(position.key)) is not None
-        else position
-        for position in run.positions
-    )
+    positions = tuple(_closing(position, decisions.get(position.key)) for position in run.positions)
     return replace(run, positions=positions), tuple(decisions.values())
+
+
+def _closing(position: LegPosition, close: Close | None) -> LegPosition:
+    return position if close is None else replace(position, exit_reason=close.reason, exit_level=close.level)
 
 
 def stop_level(leg: LegSpec, entry: Decimal) -> Decimal | None:

@@ -23,6 +23,7 @@ from option_baskets.engine.rates import Bucket, Urgency
 from option_baskets.engine.runs import OpenRuns, RunKey
 from option_baskets.ports import Broker, Clock, Write
 from option_baskets.store.books import Books
+from option_baskets.store.records import Alert, Level
 
 LOG = logging.getLogger(__name__)
 
@@ -66,16 +67,19 @@ class Desk:
                 self._of_run[intent.user_id, intent.run_id].append(intent.id)
             self.orders[intent.id] = order
 
-    def journaled(self, orders: Iterable[Order]) -> None:
-        """Hold orders whose journal entries were just committed."""
-        self.take_up(map(stored, orders))
-
     def of_run(self, key: RunKey) -> tuple[Order, ...]:
         return tuple(self.orders[intent_id] for intent_id in self._of_run[key])
 
-    def write(self, order: Order) -> Write:
-        """The journal entry of an order as it is now."""
-        return self._books.put_order(order)
+    def written(self, orders: Iterable[Order]) -> tuple[list[Write], list[Order]]:
+        """The writes that journal the orders, and the orders to ``take_up`` once they are committed."""
+        pairs = [self._books.put_order(order) for order in orders]
+        return [write for write, _ in pairs], [order for _, order in pairs]
+
+    async def journal(self, orders: Iterable[Order]) -> None:
+        """Commit the orders as they are now, and hold them so."""
+        writes, kept = self.written(orders)
+        await self._books.commit(*writes)
+        self.take_up(kept)
 
     async def send(self, orders: Sequence[Order], urgency: Urgency) -> None:
         """Send journaled orders of one account, as fast as its rate allows, all in parallel.
@@ -106,13 +110,8 @@ class Desk:
             created = [order for order in ready if order.state is OrderState.CREATED]
             if created:
                 now = self._clock.now()
-                await self._store(advance(order, OrderState.SENDING, now) for order in created)
+                await self.journal(advance(order, OrderState.SENDING, now) for order in created)
         return [self.orders[order.intent.id] for order in ready]
-
-    async def _store(self, orders: Iterable[Order]) -> None:
-        orders = tuple(orders)
-        await self._books.commit(*map(self.write, orders))
-        self.journaled(orders)
 
     async def _place(self, order: Order) -> None:
         intent = order.intent
@@ -132,7 +131,7 @@ class Desk:
             now = self.orders[order.intent.id]
             if now.state is not OrderState.SENDING:
                 return
-            await self._store([advance(now, OrderState.UNKNOWN, self._clock.now(), message=message)])
+            await self.journal([advance(now, OrderState.UNKNOWN, self._clock.now(), message=message)])
         self.settle(order.intent.id)
 
     def settle(self, intent_id: str) -> None:
@@ -172,7 +171,7 @@ class Desk:
                 (OrderState.UNKNOWN, OrderState.ABSENT),
             }:
                 return
-            await self._store([advance(order, state, self._clock.now(), reason=reason)])
+            await self.journal([advance(order, state, self._clock.now(), reason=reason)])
         self._announce(intent_id)
 
     async def report(self, user_id: str, report: OrderReport) -> None:
@@ -201,14 +200,15 @@ class Desk:
                 writes.append(self._books.put_fill(before.intent, applied.fill))
             if applied.alert:
                 LOG.warning("%s", applied.alert)
-                writes.append(self._books.put_alert(key[0], report.at, before.intent.strategy_id, applied.alert))
-        writes += map(self.write, orders.values())
+                writes.append(self._books.put_alert(_contradiction(before, report, applied.alert)))
+        updates, kept = self.written(orders.values())
+        writes += updates
 
         def filled(run: Run) -> tuple[Run, Sequence[Write]]:
             return _with_fills(run, fills, {**self.orders, **orders}), writes
 
         await self._runs.change_locked(key, filled)
-        self.journaled(orders.values())
+        self.take_up(kept)
         for intent_id in orders:
             self._announce(intent_id)
 
@@ -261,9 +261,18 @@ class Desk:
             await self.report(intent.user_id, report)
 
 
-def stored(order: Order) -> Order:
-    """The order with the version its last write gave it."""
-    return replace(order, version=order.version + 1)
+def _contradiction(order: Order, report: OrderReport, message: str) -> Alert:
+    return Alert(
+        user_id=order.intent.user_id,
+        at=report.at,
+        code="contradiction",
+        message=message,
+        level=Level.CRITICAL,
+        strategy_id=order.intent.strategy_id,
+        run_id=order.intent.run_id,
+        account=report.account,
+        subject=order.intent.id,
+    )
 
 
 def _unsent(order: Order, message: str, clock: Clock) -> OrderReport:

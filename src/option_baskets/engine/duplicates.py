@@ -69,4 +69,5 @@ def _sent(order: Order) -> datetime:
 async def _alert_once(trading: Trading, account: AccountKey, key: str, message: str) -> None:
     if (account, key) not in trading.alerted:
         trading.alerted.add((account, key))
-        await trading.alert(account[0], "", message)
+        code = message.partition(":")[0].replace(" ", "_")
+        await trading.alert(account[0], code, message, account=account[1], subject=key)

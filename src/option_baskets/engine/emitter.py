@@ -15,7 +15,7 @@ from option_baskets.store.records import TickMark, TickState
 class TickMarks(Protocol):
     """The durable record of a day's ticks: EMITTED before the handlers of its events run, DONE after all have."""
 
-    async def mark_tick(self, tick: Tick, state: TickState) -> None:
+    async def mark_tick(self, tick: Tick, state: TickState, events: tuple[EventType, ...] = ()) -> None:
         """Return once the mark is on disk."""
         ...
 
@@ -57,7 +57,8 @@ class Emitter:
         await self._bus.publish(events)
         self.counts.update(event.type for event in events)
         for tick in due:
-            await self._marks.mark_tick(tick, TickState.DONE)
+            published = tuple(event.type for event in events if event.at == tick.at)
+            await self._marks.mark_tick(tick, TickState.DONE, published)
 
     def _events(self, due: Sequence[Tick]) -> tuple[Event, ...]:
         every: list[Event] = []

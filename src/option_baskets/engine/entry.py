@@ -25,6 +25,7 @@ from option_baskets.engine.rates import Urgency
 from option_baskets.engine.runs import RunKey
 from option_baskets.engine.trading import Trading
 from option_baskets.ports import Write
+from option_baskets.store.records import Refusal
 
 _WRITES_A_COMMIT = 90
 
@@ -72,14 +73,15 @@ async def _newest(trading: Trading, run: Run) -> Run:
     Raises:
         Refused: paused, deleted, or no longer due at this minute.
     """
-    due = await trading.books.due_strategy(run.user_id, run.strategy.id)
-    if due is None:
+    plan = await trading.books.plan(run.user_id, run.strategy.id)
+    if plan is None:
         raise Refused(Reason.DELETED, f"strategy {run.strategy.name} was deleted after it was scheduled")
-    if due.strategy.paused or due.basket.paused:
+    if plan.strategy.paused or plan.basket.paused:
         raise Refused(Reason.PAUSED, f"{run.strategy.name} was paused after it was scheduled")
-    if due.strategy.schedule != run.strategy.schedule:
-        raise Refused(Reason.NOT_DUE, f"{run.strategy.name} was moved to {due.strategy.schedule.entry:%H:%M}")
-    return replace(run, strategy=due.strategy, allocations=due.allocations, basket=due.basket)
+    if plan.strategy.schedule != run.strategy.schedule:
+        raise Refused(Reason.NOT_DUE, f"{run.strategy.name} was moved to {plan.strategy.schedule.entry:%H:%M}")
+    allocations = tuple(await trading.books.allocations(run.user_id, run.strategy.id))
+    return replace(run, strategy=plan.strategy, allocations=allocations, basket=plan.basket)
 
 
 def _in_time(run: Run, now: datetime) -> None:
@@ -183,10 +185,9 @@ async def _journal(
     orders: Sequence[Order],
 ) -> None:
     """Write the intents, then the run that names them; until the run says ENTERING nothing is sent."""
-    books = trading.books
-    writes: list[Write] = [books.put_order(order) for order in orders]
+    writes, kept = trading.desk.written(orders)
     while len(writes) > _WRITES_A_COMMIT:
-        await books.commit(*writes[:_WRITES_A_COMMIT])
+        await trading.books.commit(*writes[:_WRITES_A_COMMIT])
         writes = writes[_WRITES_A_COMMIT:]
     entering = replace(
         run,
@@ -196,7 +197,7 @@ async def _journal(
         detail="; ".join(resolution.notes),
     )
     await trading.runs.change(key, lambda _: (entering, writes))
-    trading.desk.journaled(orders)
+    trading.desk.take_up(kept)
 
 
 async def _enter_account(trading: Trading, key: RunKey, account: str, at: datetime) -> None:
@@ -285,6 +286,14 @@ async def _unwind(trading: Trading, key: RunKey, account: str) -> None:
 async def _skip(trading: Trading, key: RunKey, refusal: Refused) -> None:
     def skip(run: Run) -> tuple[Run, Sequence[Write]]:
         skipped = replace(run, status=RunStatus.SKIPPED, reason=refusal.reason, detail=str(refusal))
-        return skipped, [trading.books.put_risk(run.user_id, trading.clock.now(), run, refusal.reason, str(refusal))]
+        record = Refusal(
+            user_id=run.user_id,
+            at=trading.clock.now(),
+            strategy_id=run.strategy.id,
+            reason=refusal.reason,
+            detail=str(refusal),
+            run_id=run.id,
+        )
+        return skipped, [trading.books.put_refusal(record)]
 
     await trading.runs.change(key, skip)

@@ -21,6 +21,7 @@ from option_baskets.engine.limits import marketable
 from option_baskets.engine.rates import Urgency
 from option_baskets.engine.runs import RunKey
 from option_baskets.engine.trading import Trading
+from option_baskets.store.records import Level
 
 _AGAIN_AFTER = timedelta(seconds=1)
 """Before a new attempt, so that a broker that refuses at once is not hammered."""
@@ -100,8 +101,7 @@ async def _wave(trading: Trading, key: RunKey, positions: Sequence[LegPosition],
     orders = [order for position in positions for order in _orders(trading, key, position, snapshot)]
     if not orders:
         return
-    await trading.books.commit(*map(desk.write, orders))
-    desk.journaled(orders)
+    await desk.journal(orders)
     urgency = urgency_of_exit(side)
     await desk.send(orders, urgency)
     ids = [order.intent.id for order in orders]
@@ -176,8 +176,8 @@ async def _warn_if_slow(trading: Trading, key: RunKey, started: datetime) -> Non
     now = trading.clock.now()
     if timedelta() <= now - started - trading.pace.critical_after < trading.pace.chase_every:
         strategy = trading.runs.get(key).strategy
-        message = f"CRITICAL: an exit of {strategy.name} is not filled after {(now - started).total_seconds():.0f} s"
-        await trading.alert(key[0], strategy.id, message)
+        message = f"an exit of {strategy.name} is not filled after {(now - started).total_seconds():.0f} s"
+        await trading.alert(key[0], "slow_exit", message, level=Level.CRITICAL, strategy_id=strategy.id, run_id=key[1])
 
 
 async def _give_up(trading: Trading, key: RunKey, account: str) -> None:
@@ -186,6 +186,7 @@ async def _give_up(trading: Trading, key: RunKey, account: str) -> None:
     for position in _to_close(run, account):
         held[position.contract.name] += position.open * position.side.sign
     text = ", ".join(f"{units:+d} {name}" for name, units in sorted(held.items()))
+    message = f"{run.strategy.name} on {account} ends the day with {text} that could not be closed"
     await trading.alert(
-        key[0], run.strategy.id, f"CRITICAL: {run.strategy.name} on {account} closes the day with {text}"
+        key[0], "not_closed", message, level=Level.CRITICAL, strategy_id=run.strategy.id, run_id=key[1], account=account
     )

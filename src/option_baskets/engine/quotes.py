@@ -1,26 +1,23 @@
 """The market-data refresh: keep a snapshot of what open runs hold, so that every reader sees the same recent prices."""
 
-from datetime import timedelta
-
 from option_baskets.domain.events import Event
 from option_baskets.engine.trading import Trading
-
-KEPT_FOR = timedelta(seconds=300)
+from option_baskets.store.records import MarketRecord
 
 
 async def refresh_quotes(trading: Trading, event: Event) -> None:
-    """Handle ``RefreshMarketData``: store spots and the last prices of every held contract, for 300 seconds."""
+    """Handle ``RefreshMarketData``: store spots and the prices of every held contract, for 300 seconds."""
     runs = trading.runs.all()
     if not runs:
         return
     snapshot = await trading.market.snapshot(event.at)
-    prices: dict[str, str] = {}
+    held = {position.contract for run in runs for position in run.positions if position.open}
+    records = []
     for underlying in sorted({run.strategy.underlying for run in runs}):
         spot = snapshot.spot(underlying)
-        if spot is not None:
-            prices[underlying] = str(spot.last)
-    for contract in sorted({p.contract for run in runs for p in run.positions if p.open}, key=lambda each: each.key):
-        quote = snapshot.quote(contract)
-        if quote is not None:
-            prices[contract.key] = str(quote.last)
-    await trading.books.save_market_snapshot(event.at, prices, keep=KEPT_FOR)
+        quotes = {contract.key: snapshot.quote(contract) for contract in held if contract.underlying == underlying}
+        prices = {key: quote.last for key, quote in sorted(quotes.items()) if quote is not None}
+        records.append(
+            MarketRecord(underlying=underlying, at=event.at, spot=spot.last if spot else None, prices=prices)
+        )
+    await trading.books.commit(*map(trading.books.put_market, records))

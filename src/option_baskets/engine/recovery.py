@@ -17,7 +17,7 @@ async def recover(trading: Trading) -> None:
     await trading.runs.load()
     runs = trading.runs.all()
     for run in runs:
-        trading.desk.take_up(await trading.books.orders_of_run(run.user_id, run))
+        trading.desk.take_up(await trading.books.orders_of_run(run.user_id, run.id))
     await _read_order_books(trading)
     for run in runs:
         await _settle_unclear(trading, (run.user_id, run.id))
@@ -30,7 +30,8 @@ async def _read_order_books(trading: Trading) -> None:
         try:
             reports = await broker.orders()
         except (Unavailable, Unclear) as error:
-            await trading.alert(user_id, "", f"{broker.account}: its order book cannot be read: {error}")
+            message = f"{broker.account}: its order book cannot be read: {error}"
+            await trading.alert(user_id, "order_book_unread", message, account=broker.account)
             continue
         for report in reports:
             await trading.desk.report(user_id, report)
@@ -41,8 +42,7 @@ async def _settle_unclear(trading: Trading, key: RunKey) -> None:
     for order in trading.desk.of_run(key):
         if order.state is OrderState.SENDING:
             unknown = advance(order, OrderState.UNKNOWN, trading.clock.now(), message="the process ended while sending")
-            await trading.books.commit(trading.desk.write(unknown))
-            trading.desk.journaled([unknown])
+            await trading.desk.journal([unknown])
         if trading.desk.orders[order.intent.id].state is OrderState.UNKNOWN:
             trading.desk.settle(order.intent.id)
 

@@ -14,7 +14,7 @@ from option_baskets.domain.run import Run, RunStatus
 from option_baskets.domain.session import Session, trading_days_after
 from option_baskets.engine.trading import Trading
 from option_baskets.ports import Message
-from option_baskets.store.books import DueStrategy
+from option_baskets.store.records import DueStrategy
 
 LOOK_AHEAD = timedelta(minutes=5)
 ENTER_RUN = "enter"
@@ -29,7 +29,7 @@ async def schedule_due(trading: Trading, session: Session, event: Event) -> None
     for minute in minutes:
         if minute.time() in occupied:
             snapshot = await trading.market.snapshot(event.at)
-            for due in await trading.books.due(minute):
+            for due in await trading.books.due(minute.time()):
                 await _claim(trading, session, due, snapshot)
     exits = await trading.books.occupied_exit_minutes(session.date)
     for minute in minutes:

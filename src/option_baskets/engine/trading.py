@@ -14,6 +14,7 @@ from option_baskets.engine.desk import AccountKey, Desk
 from option_baskets.engine.runs import OpenRuns, RunKey
 from option_baskets.ports import Clock, MarketData, Queue
 from option_baskets.store.books import Books
+from option_baskets.store.records import Alert, Level
 
 LOG = logging.getLogger(__name__)
 
@@ -57,10 +58,32 @@ class Trading:
         """Held by whoever closes an account's part of a run."""
         return self._exits.setdefault((key, account), asyncio.Lock())
 
-    async def alert(self, user_id: str, strategy_id: str, message: str) -> None:
+    async def alert(
+        self,
+        user_id: str,
+        code: str,
+        message: str,
+        *,
+        level: Level = Level.WARNING,
+        strategy_id: str = "",
+        run_id: str = "",
+        account: str = "",
+        subject: str = "",
+    ) -> None:
         """Record something a person should see, and log it."""
-        LOG.warning("%s", message)
-        await self.books.commit(self.books.put_alert(user_id, self.clock.now(), strategy_id, message))
+        alert = Alert(
+            user_id=user_id,
+            at=self.clock.now(),
+            code=code,
+            message=message,
+            level=level,
+            strategy_id=strategy_id,
+            run_id=run_id,
+            account=account,
+            subject=subject,
+        )
+        LOG.log(logging.CRITICAL if level is Level.CRITICAL else logging.WARNING, "%s", message)
+        await self.books.commit(self.books.put_alert(alert))
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run work beside the caller; ``settled`` waits for it and raises what it raised."""

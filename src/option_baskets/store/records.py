@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from option_baskets.domain.allocation import Allocation
 from option_baskets.domain.basket import Basket, Strategy
-from option_baskets.domain.events import Tick
+from option_baskets.domain.events import EventType, Tick
 from option_baskets.domain.reasons import Reason
 
 
@@ -40,6 +40,8 @@ class TickState(StrEnum):
 class TickMark:
     tick: Tick
     state: TickState
+    events: tuple[EventType, ...] = ()
+    """What was published for it; known once it is done."""
 
 
 class Level(StrEnum):

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import date, datetime, time
 
 from option_baskets.domain.errors import Conflict
-from option_baskets.domain.events import Tick
+from option_baskets.domain.events import EventType, Tick
 from option_baskets.domain.run import Run
 from option_baskets.ports import Index, Item, Put, Table, Write
 from option_baskets.store import codec, keys
@@ -66,10 +66,13 @@ class Runs(Shelf):
         items = await self._items(CONFIGURATIONS, user_id, begins_with=keys.runs_on(day))
         return [self._decode(item, Run) for item in items]
 
-    async def active_runs(self, shard: int = 0) -> list[Run]:
-        """Runs of every user of the shard that are not over, sorted by user and id."""
-        items = await self._items(CONFIGURATIONS, keys.active_runs(shard), index=Index.ALLOCATIONS_BY_STRATEGY)
-        return [self._decode(item, Run) for item in items]
+    async def active_runs(self, shard: int | None = None) -> list[Run]:
+        """Runs that are not over, of every user or those of one shard, sorted by user and id within a shard."""
+        runs: list[Run] = []
+        for each in range(self.shards) if shard is None else (shard,):
+            items = await self._items(CONFIGURATIONS, keys.active_runs(each), index=Index.ALLOCATIONS_BY_STRATEGY)
+            runs += [self._decode(item, Run) for item in items]
+        return runs
 
     async def due_exits(self, at: datetime) -> list[Run]:
         """Runs that are not over and exit in the minute of ``at``: one query a shard, and its pages."""
@@ -117,12 +120,12 @@ class Runs(Shelf):
             self._registered.add((*key, minute))
             return
 
-    async def mark_tick(self, tick: Tick, state: TickState) -> None:
-        await self.commit(self.put_tick(tick, state))
+    async def mark_tick(self, tick: Tick, state: TickState, events: tuple[EventType, ...] = ()) -> None:
+        await self.commit(self.put_tick(tick, state, events))
 
-    def put_tick(self, tick: Tick, state: TickState) -> Put:
+    def put_tick(self, tick: Tick, state: TickState, events: tuple[EventType, ...] = ()) -> Put:
         pk, sk = keys.tick(tick.at)
-        body = codec.encode(TickMark(tick=tick, state=state))
+        body = codec.encode(TickMark(tick=tick, state=state, events=events))
         return Put(table=CONFIGURATIONS, item=Item(pk=pk, sk=sk, body=body))
 
     async def last_ticks(self, day: date) -> list[TickMark]:

@@ -1,0 +1,273 @@
+"""The account of a day: what was traded, why, and what is left after charges. Made from the store alone.
+
+Amounts are exact until they are written; a charge without a known rate makes charges and net unknown, never 0.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+
+from option_baskets.domain.basket import BrokerAccount
+from option_baskets.domain.charges import Charges, day_rounding, order_charges
+from option_baskets.domain.contract import Contract
+from option_baskets.domain.facts import Facts
+from option_baskets.domain.instrument import exchange_of
+from option_baskets.domain.money import ZERO, price, rupees
+from option_baskets.domain.order import Order
+from option_baskets.domain.run import LegPosition, Run
+from option_baskets.domain.session import IST
+from option_baskets.store.books import Alert, Books, Refusal
+
+SCHEMA = 1
+Json = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profit:
+    """Rupees. ``charges`` is None where a rate is unknown."""
+
+    gross: Decimal
+    charges: Decimal | None
+
+    @property
+    def net(self) -> Decimal | None:
+        return None if self.charges is None else self.gross - self.charges
+
+    def __add__(self, other: "Profit") -> "Profit":
+        known = None if self.charges is None or other.charges is None else self.charges + other.charges
+        return Profit(gross=self.gross + other.gross, charges=known)
+
+
+NOTHING = Profit(gross=ZERO, charges=ZERO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunAccount:
+    """A run with its profit on every account, in order of the account's first leg."""
+
+    run: Run
+    profits: Mapping[str, Profit]
+    unknown: tuple[str, ...]
+    """Charges without a known rate."""
+
+    @property
+    def profit(self) -> Profit:
+        return sum(self.profits.values(), NOTHING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayRecord:
+    """One session, accounted for."""
+
+    date: date
+    events: Mapping[str, int]
+    runs: tuple[RunAccount, ...]
+    orders: int
+    """Orders handed to a broker."""
+    rounding: Mapping[str, Decimal | None]
+    """Per account: what rounding STT and stamp duty to the rupee adds on the day's contract note."""
+    refusals: tuple[Refusal, ...]
+    alerts: tuple[Alert, ...]
+
+    @property
+    def profit(self) -> Profit:
+        """Gross, charges and net of the day, the accounts' rounding included."""
+        total = sum((run.profit for run in self.runs), NOTHING)
+        for amount in self.rounding.values():
+            total += Profit(gross=ZERO, charges=amount)
+        return total
+
+
+async def record_of(
+    books: Books,
+    facts: Facts,
+    accounts: Mapping[str, BrokerAccount],
+    *,
+    user_id: str,
+    day: date,
+    with_charges: bool = True,
+) -> DayRecord:
+    """The record of one user's day, from the store."""
+    runs = sorted(await books.runs_on(user_id, day), key=lambda run: (run.basket.name, run.strategy.name, run.cycle))
+    orders = {run.id: await books.orders_of_run(user_id, run.id) for run in runs}
+    events: Counter[str] = Counter()
+    for mark in await books.last_ticks(day):
+        events.update(mark.events)
+    notes: defaultdict[str, list[Charges]] = defaultdict(list)
+    accounted = []
+    for run in runs:
+        charged = _charges(facts, accounts, orders[run.id]) if with_charges else {}
+        for account, charges in charged.items():
+            notes[account] += charges
+        accounted.append(_account(run, charged))
+    return DayRecord(
+        date=day,
+        events=dict(sorted(events.items())),
+        runs=tuple(accounted),
+        orders=sum(1 for each in orders.values() for order in each if order.limit is not None),
+        rounding={account: day_rounding(charges) for account, charges in sorted(notes.items())},
+        refusals=tuple(await books.refusals(user_id, day)),
+        alerts=tuple(await books.alerts(user_id, day)),
+    )
+
+
+def _charges(facts: Facts, accounts: Mapping[str, BrokerAccount], orders: Iterable[Order]) -> dict[str, list[Charges]]:
+    """The charges of every filled order, by account; flat brokerage is once an order however often it was filled."""
+    charged: defaultdict[str, list[Charges]] = defaultdict(list)
+    for order in orders:
+        intent = order.intent
+        if order.filled:
+            charged[intent.account].append(
+                order_charges(
+                    facts,
+                    broker=accounts[intent.account].charges_as,
+                    exchange=exchange_of(facts, intent.contract.underlying),
+                    type=intent.contract.type,
+                    side=intent.side,
+                    quantity=order.filled,
+                    value=order.value,
+                    on=order.updated_at.astimezone(IST).date(),
+                )
+            )
+    return charged
+
+
+def _account(run: Run, charged: Mapping[str, Sequence[Charges]]) -> RunAccount:
+    profits: dict[str, Profit] = {}
+    for position in run.positions:
+        profits[position.account] = profits.get(position.account, NOTHING) + Profit(gross=position.gross, charges=ZERO)
+    unknown: set[str] = set()
+    for account, charges in charged.items():
+        for each in charges:
+            profits[account] = profits.get(account, NOTHING) + Profit(gross=ZERO, charges=each.total)
+            unknown.update(each.unknown)
+    return RunAccount(run=run, profits=profits, unknown=tuple(sorted(unknown)))
+
+
+# ---------------------------------------------------------------- as JSON (docs/replay-json.md)
+
+
+def as_json(days: Sequence[DayRecord]) -> Json:
+    """The record of several sessions in the documented form: exact decimals as strings, ISO 8601 times with offset."""
+    last = days[-1].date if days else None
+    total = sum((day.profit for day in days), NOTHING)
+    return {
+        "schema": SCHEMA,
+        "sessions": [_day(day, with_open=day.date == last) for day in days],
+        "totals": {
+            "sessions": len(days),
+            "runs": sum(len(day.runs) for day in days),
+            "orders": sum(day.orders for day in days),
+            **_profit(total),
+        },
+    }
+
+
+def _day(day: DayRecord, *, with_open: bool) -> Json:
+    return {
+        "date": day.date.isoformat(),
+        "events": dict(day.events),
+        "runs": [_run(run, with_open=with_open) for run in day.runs],
+        "orders": day.orders,
+        "rounding": {account: _rupees(amount) for account, amount in day.rounding.items()},
+        "refused": [_refusal(refusal) for refusal in day.refusals],
+        "alerts": [_alert(alert) for alert in day.alerts],
+        **_profit(day.profit),
+    }
+
+
+def _run(record: RunAccount, *, with_open: bool) -> Json:
+    run = record.run
+    legs = [leg for leg in run.positions if leg.entered and (with_open or not leg.open)]
+    number = {leg.id: index for index, leg in enumerate(run.strategy.legs)}
+    legs.sort(key=lambda leg: (number[leg.leg], _time(leg.entry_time) or "", leg.account, leg.entry_number))
+    return {
+        "basket": run.basket.name,
+        "strategy": run.strategy.name,
+        "cycle": run.cycle,
+        "status": run.status,
+        "reason": run.reason,
+        "detail": run.detail,
+        "legs": [_leg(leg) for leg in legs],
+        "not_traded": [
+            {
+                "leg": short.leg,
+                "account": short.account,
+                "quantity": short.quantity,
+                "reason": short.reason,
+                "detail": short.detail,
+            }
+            for short in run.shortfalls
+        ],
+        "accounts": [{"account": account, **_profit(profit)} for account, profit in record.profits.items()],
+        "charge_unknown": list(record.unknown),
+        **_profit(record.profit),
+    }
+
+
+def _leg(leg: LegPosition) -> Json:
+    return {
+        "leg": leg.leg,
+        "contract": _contract(leg.contract),
+        "side": leg.side,
+        "account": leg.account,
+        "entry_number": leg.entry_number,
+        "lots": leg.lots,
+        "quantity": leg.entered,
+        "entry_time": _time(leg.entry_time),
+        "entry_price": _price(leg.entry_price),
+        "exit_time": None if leg.open else _time(leg.exit_time),
+        "exit_price": None if leg.open else _price(leg.exit_price),
+        "exit_reason": None if leg.open else leg.exit_reason,
+        "gross": _rupees(leg.gross),
+    }
+
+
+def _contract(contract: Contract) -> Json:
+    return {
+        "underlying": contract.underlying,
+        "expiry": contract.expiry.isoformat(),
+        "strike": None if contract.strike is None else f"{contract.strike.normalize():f}",
+        "type": contract.type,
+    }
+
+
+def _refusal(refusal: Refusal) -> Json:
+    return {
+        "at": _time(refusal.at),
+        "strategy": refusal.strategy_id,
+        "account": refusal.account or None,
+        "leg": refusal.leg or None,
+        "quantity": refusal.quantity,
+        "reason": refusal.reason,
+        "detail": refusal.detail,
+    }
+
+
+def _alert(alert: Alert) -> Json:
+    return {
+        "at": _time(alert.at),
+        "level": alert.level,
+        "code": alert.code,
+        "strategy": alert.strategy_id or None,
+        "account": alert.account or None,
+        "message": alert.message,
+    }
+
+
+def _profit(profit: Profit) -> dict[str, str | None]:
+    return {"gross": _rupees(profit.gross), "charges": _rupees(profit.charges), "net": _rupees(profit.net)}
+
+
+def _rupees(amount: Decimal | None) -> str | None:
+    return None if amount is None else f"{rupees(amount):f}"
+
+
+def _price(value: Decimal | None) -> str | None:
+    return None if value is None else f"{price(value):f}"
+
+
+def _time(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(IST).isoformat()
