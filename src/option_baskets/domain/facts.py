@@ -260,9 +260,10 @@ class Facts:
         return tuple(dict.fromkeys(row.underlying for row in self.underlyings))
 
     @property
-    def holidays_known_until(self) -> date:
-        """The end of the last year for which holidays are known; later expiries are the rule's alone."""
-        return date(max(day.year for _, day in self.holidays), 12, 31)
+    def holiday_years(self) -> range:
+        """The years whose holidays are known; sessions and expiries of other years are the rules' alone."""
+        years = {day.year for _, day in self.holidays}
+        return range(min(years), max(years) + 1)
 
 
 _Row = TypeVar("_Row", bound=Dated)
