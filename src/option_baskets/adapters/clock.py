@@ -22,7 +22,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _MICROSECOND = timedelta(microseconds=1)
-_LONGEST_NAP = 1.0
+LONGEST_NAP = 1.0
 """Seconds after which a sleeper looks at its clock again, so that a step of the machine's clock is noticed."""
 
 
@@ -61,7 +61,7 @@ class RealClock:
     async def sleep_until(self, at: datetime) -> None:
         """Return once ``now() >= at``. The wait is computed anew from the clock every time, so no error adds up."""
         while (rest := (at - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - time gives no event to wait for
-            await asyncio.sleep(min(rest / self._speed, _LONGEST_NAP))
+            await asyncio.sleep(min(rest / self._speed, LONGEST_NAP))
 
 
 class SimulatedClock:

@@ -1,0 +1,11 @@
+"""How exactly the timer wakes: 1,000 boundaries idle and with one core busy, beside APScheduler 3 and plain sleeps."""
+
+from datetime import timedelta
+
+from rich.console import Console
+
+from option_baskets.cli.bench_command import compare
+
+
+def main() -> None:
+    compare(Console(), count=1000, length=timedelta(milliseconds=50), busy=True, peers=200)

@@ -1,0 +1,154 @@
+"""``baskets bench``: figures of this machine."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import datetime, timedelta
+from importlib.util import find_spec
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from option_baskets.adapters.clock import LONGEST_NAP
+from option_baskets.cli.precision import (
+    Precision,
+    Wakes,
+    Work,
+    apscheduler,
+    busy_core,
+    measured,
+    our_timer,
+    plain_sleep,
+)
+
+P99_IDLE, P99_BUSY = 2.0, 20.0
+MOVED = 1.0
+CPU = 0.01
+"""What the timer is held to: ms at the 99th percentile, ms between halves, share of a core at one-minute boundaries."""
+
+
+@click.group()
+def command() -> None:
+    """Measure this machine.
+
+    \b
+    Examples:
+      baskets bench timer                                   60 boundaries of 100 ms, beside other timers
+      baskets bench timer --boundaries 1000 --length 0.05   enough for a 99th percentile
+    """
+
+
+@command.command()
+@click.option(
+    "--boundaries", "count", type=click.IntRange(2), default=60, show_default=True, help="How many to wait for."
+)
+@click.option("--length", type=click.FloatRange(0.005, 60), default=0.1, show_default=True, help="Seconds between two.")
+@click.option("--busy/--no-busy", default=True, show_default=True, help="Measure again with one core kept busy.")
+@click.option("--peers/--no-peers", default=True, show_default=True, help="Measure APScheduler and plain sleeps too.")
+def timer(count: int, length: float, busy: bool, peers: bool) -> None:
+    """How exactly the timer meets its boundaries, on the real clock.
+
+    An offset is the time from the boundary to the moment its consumer runs. Where every wait is computed anew from
+    the clock, offsets do not drift. Between distant boundaries the timer looks at the clock once a second; its share
+    of a core at one-minute boundaries counts those wake-ups.
+
+    \b
+    Examples:
+      baskets bench timer
+      baskets bench timer --boundaries 1000 --length 0.05 --no-peers
+    """
+    compare(Console(), count=count, length=timedelta(seconds=length), busy=busy, peers=count if peers else 0)
+
+
+def compare(
+    console: Console, *, count: int, length: timedelta, busy: bool, peers: int, work: Work | None = None
+) -> None:
+    """Measure and print. ``peers`` is the number of boundaries for each other timer, 0 for none.
+
+    ``work`` runs in this process at each of our boundaries, as the stop checks of a day do.
+    """
+    contenders: list[tuple[str, Wakes, int]] = [("ours", our_timer, count)]
+    if peers and find_spec("apscheduler"):
+        contenders.append(("APScheduler 3", apscheduler, peers))
+    if peers:
+        contenders.append(("plain sleep", plain_sleep, peers))
+    loads = [False, True] if busy else [False]
+    results: list[tuple[str, bool, Precision]] = []
+    with _progress(console, len(loads) * sum(number for _, _, number in contenders)) as bar:
+        for load in loads:
+            with busy_core() if load else nullcontext():
+                for name, wakes, number in contenders:
+                    each = _at_each(bar, work if wakes is our_timer else None)
+                    results.append((name, load, asyncio.run(measured(wakes, number, length, each))))
+    console.print(_table(results, length))
+    for line in _verdicts([(load, result) for name, load, result in results if name == "ours"]):
+        console.print(line, highlight=False)
+    if peers and not find_spec("apscheduler"):
+        console.print("APScheduler is not installed; with it (pip install 'apscheduler<4') it is measured too.")
+
+
+@contextmanager
+def _progress(console: Console, total: int) -> Iterator[Progress]:
+    """A bar that is drawn only when told to, so that it takes no time at a boundary."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True, auto_refresh=False) as bar:
+        bar.add_task("boundaries", total=total)
+        yield bar
+
+
+def _at_each(bar: Progress, work: Work | None) -> Work:
+    drawn: datetime | None = None
+
+    async def each(at: datetime) -> None:
+        nonlocal drawn
+        if work is not None:
+            await work(at)
+        bar.advance(bar.task_ids[0])
+        if drawn is None or at - drawn >= timedelta(seconds=0.5):
+            drawn = at
+            bar.refresh()
+
+    return each
+
+
+def _table(results: list[tuple[str, bool, Precision]], length: timedelta) -> Table:
+    title = f"offset in ms from boundaries {length.total_seconds() * 1000:g} ms apart"
+    table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("timer", no_wrap=True)
+    table.add_column("core")
+    for heading in ("n", "min", "p50", "p99", "max", "early", "drift", "CPU µs"):
+        table.add_column(heading, justify="right")
+    for name, load, result in results:
+        figures = [result.percentile(percent) for percent in (0, 50, 99, 100)]
+        table.add_row(
+            name,
+            "busy" if load else "idle",
+            str(len(result.offsets)),
+            *(f"{figure:.2f}" for figure in figures),
+            str(result.early),
+            f"{result.drift:+.1f}",
+            f"{result.cpu_per_wake * 1e6:.0f}",
+        )
+    table.caption = "drift: ms the offset grows in 1,000 boundaries; CPU: µs a wake-up"
+    return table
+
+
+def _verdicts(ours: list[tuple[bool, Precision]]) -> Iterator[str]:
+    for load, result in ours:
+        goal = P99_BUSY if load else P99_IDLE
+        p99 = result.percentile(99)
+        yield _verdict(p99 <= goal, f"p99 {p99:.2f} ms {'with one core busy' if load else 'idle'}, goal {goal:g} ms")
+    early = sum(result.early for _, result in ours)
+    yield _verdict(not early, f"{early} wake-ups before their boundary, goal 0")
+    moved = max((result.moved for _, result in ours), key=abs)
+    yield _verdict(abs(moved) <= MOVED, f"median moved {moved:+.2f} ms from first half to second, goal {MOVED:g} ms")
+    wakes = 1 + 60 / LONGEST_NAP
+    share = max(result.cpu_per_wake for _, result in ours) * wakes / 60
+    yield _verdict(share <= CPU, f"{share:.3%} of a core at one-minute boundaries ({wakes:g} wake-ups), goal {CPU:.0%}")
+
+
+def _verdict(met: bool, text: str) -> str:
+    return f"{'met   ' if met else 'missed'}  {text}"
