@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from option_baskets.domain.errors import Invalid
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -49,11 +51,16 @@ def _lot_sizes(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
 
 def _spans(_: click.Context, __: click.Parameter, value: str | None) -> tuple[Any, ...]:
     from option_baskets.domain.facts import Span
+    from option_baskets.domain.session import session_of
 
+    if value is None:
+        return ()
     try:
-        return tuple(Span.parse(part) for part in value.split(",")) if value else ()
+        spans = tuple(Span.parse(part) for part in value.split(","))
+        session_of(date.min, *spans)
     except ValueError as error:
         raise click.BadParameter(f"{error}; write 09:15-15:30, or 09:15-10:00,11:30-12:30") from error
+    return spans
 
 
 def _dates(_: click.Context, __: click.Parameter, values: tuple[datetime, ...]) -> frozenset[date]:
@@ -104,11 +111,17 @@ def _importing(read: Callable[..., "Intake"]) -> Callable[..., None]:
         replace: bool,
         **own: object,
     ) -> None:
+        from polars.exceptions import PolarsError
+
         from option_baskets.adapters.facts import load
         from option_baskets.adapters.imports.intake import Options
 
         options = Options(facts=load(facts_folder), lot_sizes=lot_sizes, spans=spans, dates=dates)
-        _save(read(**own, options=options), out, replace=replace)
+        try:
+            intake = read(**own, options=options)
+        except PolarsError as error:
+            raise Invalid(f"a column has another type than this format's: {str(error).splitlines()[0]}") from error
+        _save(intake, out, replace=replace)
 
     for option in reversed(_OPTIONS):
         run = option(run)
@@ -172,3 +185,86 @@ def minute_close_command(options: "Options", options_file: Path, index_file: Pat
     from option_baskets.adapters.imports.minute_close import minute_close
 
     return minute_close(options_file, index_file, underlying, options)
+
+
+@command.command("ohlcv-vendor")
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+@click.option(
+    "--future-expiry",
+    "future_expiries",
+    type=click.DateTime(["%Y-%m-%d"]),
+    multiple=True,
+    metavar="YYYY-MM-DD",
+    help="Expiry of the -I future, then of -II and -III, where the derived ones are wrong.",
+)
+@_importing
+def ohlcv_vendor_command(
+    options: "Options", files: tuple[Path, ...], future_expiries: tuple[datetime, ...]
+) -> "Intake":
+    """A vendor's one-minute bars of a whole chain, one CSV a day.
+
+    \b
+    Columns: Ticker, Date (DD/MM/YYYY), Time (end of the minute, 9:15:59), Open,
+      High, Low, Close, Volume, Open Interest
+    Tickers: BANKNIFTY06APR1721500CE.NFO; BANKNIFTY-I.NFO, -II and -III are the
+      nearest three monthly futures
+    \b
+    Example:
+      baskets import ohlcv-vendor Bnf03042017.csv.gz --lot-size 40 --out data/banknifty-2017
+    """
+    from option_baskets.adapters.imports.ohlcv_vendor import ohlcv_vendor
+
+    return ohlcv_vendor(files, options, future_expiries=[expiry.date() for expiry in future_expiries])
+
+
+@command.command("nse-chain")
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+@_importing
+def nse_chain_command(options: "Options", files: tuple[Path, ...]) -> "Intake":
+    """Snapshots of the exchange's option chain, about every five minutes.
+
+    \b
+    Columns: timestamp (IST), Symbol, Expiry, Strike, Spot, and CE_LTP, CE_OI,
+      CE_Volume, PE_LTP, PE_OI, PE_Volume; a price of 0 is missing
+    \b
+    Example:
+      baskets import nse-chain nse_index_chain_5min_2026.parquet --date 2026-02-03 --out data/chain-2026
+    """
+    from option_baskets.adapters.imports.nse_chain import nse_chain
+
+    return nse_chain(files, options)
+
+
+@command.command("udiff")
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+@_importing
+def udiff_command(options: "Options", files: tuple[Path, ...]) -> "Intake":
+    """The exchange's daily F&O file in the unified format; one bar a session.
+
+    Takes the file as published (34 columns, CSV or gzipped), split by symbol, or many days in one Parquet file.
+    Files of one date become one session.
+
+    \b
+    Example:
+      baskets import udiff udiff_raw/2026-02-03/*.csv.gz --out data/daily
+    """
+    from option_baskets.adapters.imports.udiff import udiff
+
+    return udiff(files, options)
+
+
+@command.command("bhavcopy")
+@click.argument("files", type=_FILE, nargs=-1, required=True)
+@_importing
+def bhavcopy_command(options: "Options", files: tuple[Path, ...]) -> "Intake":
+    """The exchange's older daily F&O files; one bar a session.
+
+    Takes foDDMMMYYYYbhav.csv (plain or gzipped) and foDDMMYYYY.zip.
+
+    \b
+    Example:
+      baskets import bhavcopy fo26MAY2023bhav.csv.gz fo17112025.zip --out data/daily
+    """
+    from option_baskets.adapters.imports.bhavcopy import bhavcopy
+
+    return bhavcopy(files, options)

@@ -31,7 +31,7 @@ def read_table(path: Path, columns: Iterable[str]) -> pl.DataFrame:
         raise NotFound(f"{path}: no such file")
     try:
         if path.suffix == ".parquet":
-            table = _numbered(pl.read_parquet(path), path.name)
+            table = _numbered(pl.read_parquet(path).with_columns(pl.selectors.temporal().cast(pl.String)), path.name)
         else:
             opener = gzip.open if path.suffix == ".gz" else open
             with opener(path, "rt", encoding="utf-8-sig", newline="") as text:
