@@ -23,7 +23,7 @@ from option_baskets.domain.instrument import (
     lot_size,
     strike_step,
 )
-from option_baskets.domain.session import IST, SATURDAY, contract_close, hours_on, session_on
+from option_baskets.domain.session import IST, SATURDAY, hours_on, session_on
 
 _KINDS = {
     SessionKind.NORMAL: "",
@@ -101,9 +101,7 @@ def _hours(facts: Facts, day: date, exchange: Exchange) -> str:
     if session is None:
         return f"closed: {holiday.name}" if holiday else "closed"
     hours = " and ".join(f"{window.open:%H:%M}-{window.close:%H:%M}" for window in session.windows)
-    until = contract_close(facts, session, day)
-    early = f"expiring until {until:%H:%M}" if until != session.close else ""
-    return ", ".join(filter(None, (hours, _KINDS[session.kind], early, _doubt(facts, day))))
+    return ", ".join(filter(None, (hours, _KINDS[session.kind], _doubt(facts, day))))
 
 
 def _doubt(facts: Facts, day: date) -> str:
@@ -162,6 +160,8 @@ def _notes(facts: Facts, days: list[date], expiries: dict[str, tuple[ListedExpir
         when = f"{part[0]:%d %b} to {part[-1]:%d %b}"
         if any(word in hours.status for word in _UNSURE):
             yield f"{when}: the hours are not confirmed by an exchange circular."
+        if hours.expiring_close:
+            yield f"{when}: a contract stops at {hours.expiring_close:%H:%M} on its expiry day."
         if hours.spot_frozen:
             yield f"{when}: the index stands still {hours.spot_frozen}, the closing auction of the cash market."
     yield "Lot and freeze are in units; freeze and strike step are those of the month's last day."
