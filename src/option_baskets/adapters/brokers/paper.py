@@ -299,7 +299,7 @@ class PaperBroker:
         done, value = totals(trades)
         report = OrderReport(
             tag=intent.id,
-            broker_order_id=f"{day:%Y%m%d}-{self._account}-{number:06}",
+            broker_order_id=f"{day.isoformat().replace('-', '')}-{self._account}-{number:06}",
             account=self._account,
             contract=contract,
             side=intent.side,

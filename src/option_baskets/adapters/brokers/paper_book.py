@@ -58,7 +58,7 @@ class Entry:
     report: OrderReport
 
     @property
-    def key(self) -> tuple[str, str, str, int]:
+    def key(self) -> "_Key":
         return (self.day.isoformat(), self.user, self.report.account, self.number)
 
 
@@ -73,9 +73,9 @@ class PaperBook:
 
     async def add(self, entry: Entry, trades: Sequence[Trade]) -> None:
         """A new order together with its first fills."""
-        report = entry.report
+        report, key, at = entry.report, entry.key, entry.report.at.isoformat()
         row = (
-            *entry.key,
+            *key,
             report.broker_order_id,
             report.tag,
             *_contract_columns(report.contract),
@@ -86,15 +86,15 @@ class PaperBook:
             report.filled,
             str(report.value),
             entry.modifications,
-            entry.placed_at.isoformat(),
-            report.at.isoformat(),
+            at,
+            at,
             report.message,
         )
-        await self._file.together(_add, (row, _fill_rows(entry, trades)))
+        await self._file.together(_add, (row, _fill_rows(key, at, 0, trades)))
 
     async def change(self, entry: Entry, trades: Sequence[Trade]) -> None:
         """An order's new state together with the fills that led to it."""
-        report = entry.report
+        report, key, at = entry.report, entry.key, entry.report.at.isoformat()
         row = (
             report.quantity,
             str(report.limit),
@@ -102,11 +102,12 @@ class PaperBook:
             report.filled,
             str(report.value),
             entry.modifications,
-            report.at.isoformat(),
+            at,
             report.message,
-            *entry.key,
+            *key,
         )
-        await self._file.together(_change, (row, _fill_rows(entry, trades)))
+        before = report.filled - sum(trade.quantity for trade in trades)
+        await self._file.together(_change, (row, _fill_rows(key, at, before, trades)))
 
     async def has(self, entry: Entry) -> bool:
         """Whether the order is in the book, after everything that was handed over before."""
@@ -128,6 +129,8 @@ class PaperBook:
             yield user, account, _contract(*contract), units
 
 
+_Key = tuple[str, str, str, int]
+"""Day, user, account and number."""
 _Rows = tuple[tuple[object, ...], list[tuple[object, ...]]]
 """The row of an order and those of its new fills."""
 
@@ -147,11 +150,10 @@ def _write(connection: sqlite3.Connection, order: str, requests: Sequence[_Rows]
     return [None] * len(requests)
 
 
-def _fill_rows(entry: Entry, trades: Sequence[Trade]) -> list[tuple[object, ...]]:
+def _fill_rows(key: _Key, at: str, before: int, trades: Sequence[Trade]) -> list[tuple[object, ...]]:
     rows: list[tuple[object, ...]] = []
-    before = entry.report.filled - sum(trade.quantity for trade in trades)
     for trade in trades:
-        rows.append((*entry.key, before, trade.quantity, str(trade.price), entry.report.at.isoformat()))
+        rows.append((*key, before, trade.quantity, str(trade.price), at))
         before += trade.quantity
     return rows
 
