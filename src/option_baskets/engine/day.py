@@ -47,13 +47,13 @@ class TradingDay:
         """Trade one session and return how many events of each type it had. After a restart it goes on where it was."""
         trading = self.trading
         trading.session = session
-        self._checked = None
         self._waiting = asyncio.Condition()
         emitter = Emitter(self.bus, trading.books, self.cadence, session)
+        self._checked = await emitter.resume_after()
         await recover(trading)
         worker = asyncio.create_task(self._work(), name="queue worker")
         try:
-            timer = ticks(session, trading.clock, self.cadence, resume_after=await emitter.resume_after())
+            timer = ticks(session, trading.clock, self.cadence, resume_after=self._checked)
             await self._drive(timer, emitter, worker)
             await trading.clock.sleep_until(session.close)
             await trading.settled()

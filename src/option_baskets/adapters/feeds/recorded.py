@@ -28,7 +28,7 @@ from option_baskets.adapters.feeds.canonical import (
 from option_baskets.domain.contract import Contract, Listing
 from option_baskets.domain.errors import NotFound
 from option_baskets.domain.market import Bar, Quote
-from option_baskets.domain.session import IST
+from option_baskets.domain.session import IST, Session
 
 _MINUTE = timedelta(minutes=1)
 _SCALE = Decimal("0.0001")
@@ -221,6 +221,14 @@ class RecordedFeed:
                 raise NotFound(f"{self._directory} has no session of {day}; it has {recorded}")
             self._market = RecordedMarket(read(path), stale=self._stale)
         return self._market
+
+    def session(self, day: date) -> Session:
+        """The recorded windows of a date."""
+        return self.market(day).recorded.session
+
+    def fill_price(self, contract: Contract, at: datetime) -> Decimal | None:
+        """As that of the instant's market."""
+        return self.market(at.astimezone(IST).date()).fill_price(contract, at)
 
     async def snapshot(self, at: datetime) -> RecordedSnapshot:
         return self.market(at.astimezone(IST).date()).snapshot(at)

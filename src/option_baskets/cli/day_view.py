@@ -1,0 +1,154 @@
+"""How a day is shown in a terminal: what happened and why, and what is left after charges."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from option_baskets.domain.money import ZERO, rupees
+from option_baskets.domain.run import LegPosition, Run, RunStatus
+from option_baskets.domain.session import IST
+from option_baskets.engine.report import DayRecord, Profit
+from option_baskets.store.records import Level
+
+_STYLE = {RunStatus.SKIPPED: "yellow", RunStatus.FAILED: "red", RunStatus.CLOSED: ""}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Happening:
+    at: datetime
+    what: str
+    """entered, a reason of exit, skipped …"""
+    strategy: str
+    account: str = ""
+    text: str = ""
+    style: str = ""
+
+
+def show_day(console: Console, day: DayRecord) -> None:
+    """The timeline and the result of one session."""
+    events = ", ".join(f"{count} {name}" for name, count in day.events.items())
+    console.print(f"\n[bold]{day.date:%A %d %B %Y}[/]  {len(day.runs)} runs, {day.orders} orders")
+    console.print(f"[dim]{events}[/]")
+    console.print(_timeline(day))
+    show_result(console, day)
+
+
+def show_result(console: Console, day: DayRecord) -> None:
+    """Profit by strategy and account, then what a person should look at."""
+    console.print(_profits(day))
+    for run in day.runs:
+        if run.unknown:
+            names = ", ".join(run.unknown)
+            console.print(f"[yellow]charge_unknown[/] {run.run.strategy.name}: no rate in force for {names}")
+    for alert in day.alerts:
+        style = "bold red" if alert.level is Level.CRITICAL else "yellow"
+        console.print(Text(f"{_clock(alert.at)} {alert.code}: {alert.message}", style=style))
+
+
+def show_days(console: Console, days: Sequence[DayRecord]) -> None:
+    """One line a session, for replays of several."""
+    table = _table("date", "runs", "entered", "skipped", "orders", right=("gross", "charges", "net"))
+    for day in days:
+        entered = sum(1 for run in day.runs if any(leg.entered for leg in run.run.positions))
+        skipped = sum(1 for run in day.runs if run.run.status is RunStatus.SKIPPED)
+        row = (f"{day.date:%a %d %b %Y}", str(len(day.runs)), str(entered), str(skipped), str(day.orders))
+        table.add_row(*row, *_money(day.profit))
+    total = sum((day.profit for day in days), Profit(gross=ZERO, charges=ZERO))
+    table.add_section()
+    table.add_row(f"{len(days)} sessions", "", "", "", str(sum(day.orders for day in days)), *_money(total))
+    console.print(table)
+
+
+def _table(*left: str, right: Sequence[str] = ()) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in left:
+        table.add_column(name)
+    for name in right:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _timeline(day: DayRecord) -> Table:
+    table = _table("time", "strategy", "account", "what", "")
+    happenings = sorted((each for run in day.runs for each in _of_run(run.run)), key=lambda each: each.at)
+    for each in happenings:
+        what = Text(each.what, style=each.style)
+        table.add_row(_clock(each.at), each.strategy, each.account, what, each.text)
+    return table
+
+
+def _of_run(run: Run) -> Iterator[Happening]:
+    name = run.strategy.name
+    if run.status in {RunStatus.SKIPPED, RunStatus.FAILED}:
+        yield Happening(
+            at=run.entry_at,
+            what=f"{run.status.lower()} {run.reason}",
+            strategy=name,
+            text=run.detail,
+            style=_STYLE[run.status],
+        )
+    for leg in run.positions:
+        if leg.entry_time is not None:
+            text = f"{leg.side} {leg.entered // leg.lot_size} x {leg.contract.name} at {_price(leg.entry_price)}"
+            yield Happening(
+                at=leg.entry_time, what="enter", strategy=name, account=leg.account, text=text, style="cyan"
+            )
+        if leg.exit_time is not None and not leg.open:
+            yield _exit(name, leg, leg.exit_time)
+    for short in run.shortfalls:
+        text = f"leg {short.leg}: {short.quantity} units not traded: {short.detail}"
+        yield Happening(
+            at=run.entry_at, what=short.reason, strategy=name, account=short.account, text=text, style="yellow"
+        )
+
+
+def _exit(name: str, leg: LegPosition, at: datetime) -> Happening:
+    text = (
+        f"{leg.side.opposite} {leg.exited // leg.lot_size} x {leg.contract.name} at {_price(leg.exit_price)} "
+        f"({rupees(leg.gross):+,})"
+    )
+    style = "green" if leg.gross >= 0 else "magenta"
+    return Happening(at=at, what=f"exit {leg.exit_reason}", strategy=name, account=leg.account, text=text, style=style)
+
+
+def _profits(day: DayRecord) -> Table:
+    table = _table("basket", "strategy", "account", "status", right=("gross", "charges", "net"))
+    for record in day.runs:
+        run = record.run
+        status = Text(run.status.lower(), style=_STYLE.get(run.status, "red"))
+        if not record.profits:
+            table.add_row(run.basket.name, run.strategy.name, "", status, "", "", "")
+        for account, profit in record.profits.items():
+            table.add_row(run.basket.name, run.strategy.name, account, status, *_money(profit))
+    for account, amount in day.rounding.items():
+        if amount:
+            table.add_row("", "rupee rounding", account, "", *_money(Profit(gross=ZERO, charges=amount)))
+    table.add_section()
+    table.add_row("total", "", "", "", *_money(day.profit))
+    return table
+
+
+def _money(profit: Profit) -> tuple[Text, Text, Text]:
+    return _amount(profit.gross), _amount(profit.charges, plain=True), _amount(profit.net)
+
+
+def _amount(amount: Decimal | None, *, plain: bool = False) -> Text:
+    if amount is None:
+        return Text("unknown", style="yellow")
+    style = "" if plain or not amount else "green" if amount > 0 else "red"
+    return Text(f"{rupees(amount):,}", style=style)
+
+
+def _price(value: Decimal | None) -> str:
+    return "-" if value is None else f"{rupees(value):,}"
+
+
+def _clock(at: datetime) -> str:
+    local = at.astimezone(IST)
+    return f"{local:%H:%M:%S}"

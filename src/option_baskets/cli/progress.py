@@ -1,0 +1,28 @@
+"""A progress bar that follows market time."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from option_baskets.domain.session import IST
+
+
+@contextmanager
+def ticking(console: Console, total: int) -> Iterator[Callable[[datetime], None]]:
+    """Give a callback that is told every tick; the bar disappears at the end."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=total)
+
+        def tick(at: datetime) -> None:
+            progress.update(task, advance=1, description=f"{at.astimezone(IST):%d %b %H:%M}")
+
+        yield tick

@@ -1,0 +1,170 @@
+"""Preparing and running a replay: which days, which inputs, and whether a kept state belongs to them."""
+
+import asyncio
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from importlib.metadata import version
+from pathlib import Path
+
+from option_baskets.adapters.basket_file import BasketFile, load_basket_file
+from option_baskets.adapters.brokers.fills import RecordedFills
+from option_baskets.adapters.cadence import load_cadence
+from option_baskets.adapters.clock import SimulatedClock, run_simulated
+from option_baskets.adapters.facts import load
+from option_baskets.adapters.feeds.canonical import file_name
+from option_baskets.adapters.feeds.recorded import RecordedFeed
+from option_baskets.domain.cadence import instants
+from option_baskets.domain.errors import Invalid
+from option_baskets.domain.facts import Facts
+from option_baskets.domain.session import IST, Session
+from option_baskets.engine.report import DayRecord, as_json
+from option_baskets.engine.trading import Pace
+from option_baskets.wiring import Embedded, Market, play
+
+_STATE_FILE = "replay.json"
+_PACE = Pace(chase_every=timedelta(minutes=1))
+"""Recorded prices change once a bar at the most; chasing between them finds nothing new."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """Everything that decides the result of a replay."""
+
+    feed: RecordedFeed
+    sessions: tuple[Session, ...]
+    baskets: tuple[BasketFile, ...]
+    facts: Facts
+    slippage: Decimal
+    with_charges: bool
+    inputs: str
+    """SHA-256 over all of it: equal inputs, equal bytes out."""
+    ticks: int
+
+    @classmethod
+    def prepare(
+        cls,
+        directory: Path,
+        files: Sequence[Path],
+        *,
+        first: date | None,
+        last: date | None,
+        slippage: Decimal,
+        stale: int | None,
+        with_charges: bool,
+        facts: Path | None,
+    ) -> "Replay":
+        """Read and check the inputs.
+
+        Raises:
+            Invalid: a basket file is wrong, or no recorded day lies in the range.
+        """
+        known = load(facts)
+        baskets = tuple(load_basket_file(path, known.names) for path in files)
+        feed = RecordedFeed(directory, stale=timedelta(seconds=stale) if stale else None)
+        recorded = feed.sessions()
+        days = [day for day in recorded if (first is None or day >= first) and (last is None or day <= last)]
+        if not days:
+            raise Invalid(_no_day(directory, recorded, first, last), where="--date")
+        sessions = tuple(feed.session(day) for day in days)
+        boundary = load_cadence().boundary
+        paths = [*files, *(directory / file_name(day) for day in days), *sorted(facts.glob("*") if facts else ())]
+        settings = f"{version('option-baskets')} {slippage} {stale} {with_charges}"
+        return cls(
+            feed=feed,
+            sessions=sessions,
+            baskets=baskets,
+            facts=known,
+            slippage=slippage,
+            with_charges=with_charges,
+            inputs=_digest(settings, paths),
+            ticks=sum(1 for session in sessions for _ in instants(session, boundary)),
+        )
+
+    def run(
+        self, state: Path | None, *, speed: float | None = None, progress: Callable[[datetime], None] = lambda _: None
+    ) -> list[DayRecord]:
+        """Play the days; with ``state`` the books stay there and an unfinished replay of the same inputs goes on.
+
+        Raises:
+            Invalid: the state is of another replay.
+        """
+        if state is None:
+            with tempfile.TemporaryDirectory(prefix="baskets-") as folder:
+                return self._play(Path(folder), speed, progress)
+        self._claim(state)
+        return self._play(state, speed, progress, durable=True)
+
+    def _claim(self, state: Path) -> None:
+        state.mkdir(parents=True, exist_ok=True)
+        mark = state / _STATE_FILE
+        if not mark.exists():
+            if any(state.iterdir()):
+                raise Invalid(f"{state} has other files; give an empty or new folder", where="--state")
+            _write_whole(mark, json.dumps({"inputs": self.inputs}))
+        elif json.loads(mark.read_text(encoding="utf-8")).get("inputs") != self.inputs:
+            raise Invalid(
+                f"{state} holds a replay of other baskets, days or options; give another folder, or delete that one",
+                where="--state",
+            )
+
+    def _play(
+        self, folder: Path, speed: float | None, progress: Callable[[datetime], None], *, durable: bool = False
+    ) -> list[DayRecord]:
+        async def main(clock: SimulatedClock) -> list[DayRecord]:
+            market = Market(
+                feed=self.feed,
+                fills=RecordedFills(self.feed, slippage=self.slippage),
+                is_trading=lambda _, at: self.feed.session(at.astimezone(IST).date()).is_trading(at),
+            )
+            machine = Embedded(
+                data=folder,
+                market=market,
+                clock=clock,
+                facts=self.facts,
+                rate=None,
+                threaded=False,
+                durable=durable,
+                pace=_PACE,
+            )
+            try:
+                await machine.adopt(self.baskets)
+                return await play(machine, self.sessions, with_charges=self.with_charges, progress=progress)
+            finally:
+                await asyncio.shield(machine.close())
+
+        return run_simulated(main, self.sessions[0].starts, speed)
+
+
+def write_json(records: Sequence[DayRecord], out: Path) -> None:
+    """Write the record of the days, whole or not at all."""
+    _write_whole(out, json.dumps(as_json(records), indent=1, ensure_ascii=False) + "\n")
+
+
+def _write_whole(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise Invalid(f"cannot write {path}: {error.strerror}", where=str(path)) from error
+
+
+def _no_day(directory: Path, recorded: Sequence[date], first: date | None, last: date | None) -> str:
+    if not recorded:
+        return f"{directory} has no recorded session; make some with baskets import or baskets simulate"
+    wanted = f"{first or 'the beginning'} to {last or 'the end'}" if first != last else str(first)
+    return f"nothing is recorded for {wanted}; {directory} has {len(recorded)} days, {recorded[0]} to {recorded[-1]}"
+
+
+def _digest(settings: str, paths: Sequence[Path]) -> str:
+    digest = hashlib.sha256(settings.encode())
+    for path in paths:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

@@ -1,0 +1,180 @@
+"""Which adapter is used where. Everything above this file knows ports; everything below knows nothing of each other."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from option_baskets.adapters.basket_file import BasketFile
+from option_baskets.adapters.brokers.fills import FillModel
+from option_baskets.adapters.brokers.paper import IsTrading, PaperExchange
+from option_baskets.adapters.cadence import load_cadence
+from option_baskets.adapters.embedded.bus import InProcessBus
+from option_baskets.adapters.embedded.queue import TableQueue
+from option_baskets.adapters.embedded.table import SqliteTable
+from option_baskets.domain.events import Event, EventType
+from option_baskets.domain.facts import Facts
+from option_baskets.domain.session import Session
+from option_baskets.engine.day import TradingDay
+from option_baskets.engine.desk import AccountKey, Desk
+from option_baskets.engine.rates import Bucket, Rate
+from option_baskets.engine.report import DayRecord, record_of
+from option_baskets.engine.runs import OpenRuns
+from option_baskets.engine.trading import Pace, Trading
+from option_baskets.ports import Broker, Clock, MarketData
+from option_baskets.store.books import Books, Level
+
+LOG = logging.getLogger(__name__)
+
+LOCAL_USER = "local"
+"""Whose baskets the command line works on."""
+TRADING_FILE = "trading.sqlite"
+PAPER_FILE = "paper.sqlite"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Market:
+    """Where prices come from, and how paper orders meet them."""
+
+    feed: MarketData
+    fills: FillModel
+    is_trading: IsTrading
+
+
+class Embedded:
+    """The platform in one process: SQLite tables, an in-process bus, and a paper exchange with a file of its own.
+
+    ``threaded`` and ``durable`` are for real time; simulated time wants neither thread nor fsync to decide anything.
+    """
+
+    def __init__(
+        self,
+        *,
+        data: Path,
+        market: Market,
+        clock: Clock,
+        facts: Facts,
+        rate: Rate | None,
+        threaded: bool = True,
+        durable: bool = True,
+        pace: Pace | None = None,
+    ) -> None:
+        data.mkdir(parents=True, exist_ok=True)
+        self.facts = facts
+        self.clock = clock
+        self.table = SqliteTable.open(data / TRADING_FILE, now=clock.now, threaded=threaded, durable=durable)
+        self.books = Books(self.table)
+        self.exchange = PaperExchange(
+            data / PAPER_FILE,
+            market.feed,
+            clock,
+            fills=market.fills,
+            is_trading=market.is_trading,
+            threaded=threaded,
+            durable=durable,
+        )
+        self.cadence = load_cadence()
+        self._market = market
+        self._rate = rate
+        self._pace = pace or Pace()
+
+    async def adopt(self, files: Iterable[BasketFile]) -> None:
+        """Make the stored plans of the local user those of the files; what is equal is left as it is."""
+        books = self.books
+        for file in files:
+            for account in file.accounts:
+                await books.save_account(LOCAL_USER, account)
+            found = await books.basket(LOCAL_USER, file.basket.id)
+            if found is None or replace(file.basket, version=found.version) != found:
+                await books.save_basket(LOCAL_USER, replace(file.basket, version=found.version if found else 0))
+            for strategy in file.strategies:
+                plan = await books.strategy(LOCAL_USER, strategy.id)
+                if plan is None or replace(strategy, version=plan.version) != plan:
+                    await books.save_strategy(LOCAL_USER, replace(strategy, version=plan.version if plan else 0))
+            for allocation in file.allocations:
+                known = await books.allocation(LOCAL_USER, allocation.id)
+                if known is None or replace(allocation, version=known.version) != known:
+                    version = known.version if known else 0
+                    await books.save_allocation(LOCAL_USER, replace(allocation, version=version))
+            await self._drop_what_is_gone(file)
+
+    async def _drop_what_is_gone(self, file: BasketFile) -> None:
+        strategies = {strategy.id for strategy in file.strategies}
+        allocations = {allocation.id for allocation in file.allocations}
+        for strategy in await self.books.strategies(LOCAL_USER, file.basket.id):
+            for allocation in await self.books.allocations(LOCAL_USER, strategy.id):
+                if allocation.id not in allocations and strategy.id in strategies:
+                    await self.books.delete_allocation(LOCAL_USER, allocation.id)
+            if strategy.id not in strategies:
+                await self.books.delete_strategy(LOCAL_USER, strategy.id)
+
+    async def trading_day(self, progress: Callable[[datetime], None] = lambda _: None) -> TradingDay:
+        """The engine over the accounts there are now, its handlers subscribed."""
+        accounts = {(user, account.id): account for user, account in await self.books.all_accounts()}
+        brokers: dict[AccountKey, Broker] = {
+            (user, account): self.exchange.broker(account, user=user) for user, account in accounts
+        }
+        runs = OpenRuns(self.books)
+        trading = Trading(
+            books=self.books,
+            market=self._market.feed,
+            clock=self.clock,
+            queue=TableQueue(self.table, self.clock),
+            runs=runs,
+            desk=Desk(
+                books=self.books,
+                runs=runs,
+                brokers=brokers,
+                buckets={key: Bucket(self.clock, self._rate) for key in brokers},
+                clock=self.clock,
+            ),
+            facts=self.facts,
+            accounts=accounts,
+            pace=self._pace,
+        )
+
+        def failed(event: Event, error: Exception) -> None:
+            LOG.error("%s at %s failed", event.type, event.at, exc_info=error)
+            message = f"{event.type} of {event.at:%H:%M} failed: {error}"
+            for user in sorted({user for user, _ in brokers}):
+                trading.start(trading.alert(user, "handler_failed", message, level=Level.CRITICAL), name="alert")
+
+        bus = InProcessBus(failed)
+        day = TradingDay(trading=trading, bus=bus, cadence=self.cadence, progress=progress)
+        bus.subscribe(EventType.REFRESH_MARKET_DATA, self._match_resting_orders)
+        day.subscribe()
+        return day
+
+    async def _match_resting_orders(self, event: Event) -> None:
+        await self.exchange.on_market(event.at)
+
+    async def record(self, session: Session, *, with_charges: bool = True) -> DayRecord:
+        """The local user's day, accounted for."""
+        accounts = {account.id: account for account in await self.books.accounts(LOCAL_USER)}
+        return await record_of(
+            self.books, self.facts, accounts, user_id=LOCAL_USER, day=session.date, with_charges=with_charges
+        )
+
+    async def close(self) -> None:
+        await self.exchange.close()
+        await self.table.close()
+
+
+async def play(
+    machine: Embedded,
+    sessions: Sequence[Session],
+    *,
+    with_charges: bool = True,
+    progress: Callable[[datetime], None] = lambda _: None,
+) -> list[DayRecord]:
+    """Trade the sessions one after another and return their records."""
+    day = await machine.trading_day(progress)
+    records = []
+    for session in sessions:
+        marks = await machine.books.last_ticks(session.date)
+        if marks:  # a former process was here: go on at its last instant, not at the beginning of the day
+            await machine.clock.sleep_until(marks[-1].tick.at)
+        await day.run(session)
+        records.append(await machine.record(session, with_charges=with_charges))
+    return records
