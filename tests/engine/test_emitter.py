@@ -1,21 +1,24 @@
 """The emitter: the events of a tick once each, marks around them, and after an absence only what is still of use."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
+from pathlib import Path
 
 import pytest
 
 from option_baskets.adapters.cadence import load_cadence
 from option_baskets.adapters.clock import SimulatedClock, run_simulated
 from option_baskets.adapters.embedded.bus import InProcessBus
+from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.domain.errors import Halt
 from option_baskets.domain.events import Event, EventType, MarketPhase, Tick
 from option_baskets.domain.facts import Span
 from option_baskets.domain.session import IST, session_of
 from option_baskets.engine.emitter import Emitter
 from option_baskets.engine.timer import ticks
-from option_baskets.store.records import TickMark, TickState
+from option_baskets.store.records import TickState
+from option_baskets.store.runs import Runs
 
 DAY = date(2026, 1, 5)
 SESSION = session_of(DAY, Span.parse("09:15-15:30"))
@@ -28,29 +31,23 @@ def at(hour: int, minute: int = 0, second: int = 0) -> datetime:
     return datetime.combine(DAY, time(hour, minute, second), IST)
 
 
-class Marks:
-    """Tick marks that outlive the emitter, as those on disk do."""
+@pytest.fixture(params=[False, True], ids=["same thread", "writer thread"])
+def marks(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Runs]:
+    """The marks on disk, which outlive a process."""
+    table = SqliteTable.open(tmp_path / "book.sqlite", now=lambda: at(9), threaded=request.param, durable=False)
+    yield Runs(table)
+    asyncio.run(table.close())
 
-    def __init__(self) -> None:
-        self._marks: dict[datetime, TickMark] = {}
 
-    async def mark_tick(self, tick: Tick, state: TickState) -> None:
-        self._marks[tick.at] = TickMark(tick=tick, state=state)
-
-    async def last_ticks(self, day: date) -> Sequence[TickMark]:
-        return [mark for at, mark in self._marks.items() if at.date() == day]
-
-    @property
-    def states(self) -> dict[datetime, TickState]:
-        return {at: mark.state for at, mark in self._marks.items()}
+def states(marks: Runs) -> dict[datetime, TickState]:
+    return {mark.tick.at: mark.state for mark in asyncio.run(marks.last_ticks(DAY))}
 
 
 class Process:
     """One life of the process: everything but the marks is new."""
 
-    def __init__(self, marks: Marks, *, dies_in: datetime | None = None) -> None:
+    def __init__(self, marks: Runs, *, dies_in: datetime | None = None) -> None:
         self.handled: list[Event] = []
-        self._marks = marks
         self._dies_in = dies_in
         bus = InProcessBus(on_error=self._failed)
         for type_ in EventType:
@@ -65,7 +62,6 @@ class Process:
         await self.emitter.run(ticks(SESSION, clock, CADENCE, resume_after=await self.emitter.resume_after()))
 
     async def _handle(self, event: Event) -> None:
-        assert self._marks.states[event.at] == TickState.EMITTED
         if event.at == self._dies_in:
             raise Halt("killed")
         self.handled.append(event)
@@ -74,21 +70,19 @@ class Process:
         raise error
 
 
-def test_a_day_s_events_are_published_once_each_and_counted() -> None:
-    marks = Marks()
+def test_a_day_s_events_are_published_once_each_and_counted(marks: Runs) -> None:
     process = Process(marks)
     handled = process.live(at(9))
     assert process.emitter.counts == {SCHEDULE: 78, STOPS: 375, DUPLICATES: 345, REFRESH: 360}
     assert len(set(handled)) == len(handled) == sum(process.emitter.counts.values())
-    assert len(marks.states) == 390
-    assert set(marks.states.values()) == {TickState.DONE}
+    assert len(states(marks)) == 390
+    assert set(states(marks).values()) == {TickState.DONE}
 
 
-def test_a_tick_whose_events_were_not_all_handled_is_emitted_again_after_the_crash() -> None:
-    marks = Marks()
+def test_a_tick_whose_events_were_not_all_handled_is_emitted_again_after_the_crash(marks: Runs) -> None:
     with pytest.raises(Halt):
         Process(marks, dies_in=at(10, 30)).live(at(9))
-    assert marks.states[at(10, 30)] == TickState.EMITTED
+    assert states(marks)[at(10, 30)] == TickState.EMITTED
     handled = Process(marks).live(at(10, 30, 20))
     assert [(event.type, event.at, event.late) for event in handled[:4]] == [
         (REFRESH, at(10, 30), True),
@@ -97,11 +91,10 @@ def test_a_tick_whose_events_were_not_all_handled_is_emitted_again_after_the_cra
         (SCHEDULE, at(10, 30), True),
     ]
     assert not any(event.late for event in handled[4:])
-    assert set(marks.states.values()) == {TickState.DONE}
+    assert set(states(marks).values()) == {TickState.DONE}
 
 
-def test_missed_stop_checks_become_one_and_every_missed_schedule_is_emitted_late() -> None:
-    marks = Marks()
+def test_missed_stop_checks_become_one_and_every_missed_schedule_is_emitted_late(marks: Runs) -> None:
     with pytest.raises(Halt):
         Process(marks, dies_in=at(10, 31)).live(at(9))
     handled = Process(marks).live(at(10, 46, 5))
@@ -117,8 +110,7 @@ def test_missed_stop_checks_become_one_and_every_missed_schedule_is_emitted_late
     assert handled[len(late)].at == at(10, 47)
 
 
-def test_the_one_late_check_of_a_type_is_the_newest_that_was_due() -> None:
-    marks = Marks()
+def test_the_one_late_check_of_a_type_is_the_newest_that_was_due(marks: Runs) -> None:
     with pytest.raises(Halt):
         Process(marks, dies_in=at(13)).live(at(9))
     late = [event for event in Process(marks).live(at(13, 3, 30)) if event.late]
@@ -130,8 +122,7 @@ def test_the_one_late_check_of_a_type_is_the_newest_that_was_due() -> None:
     ]
 
 
-def test_the_marks_of_another_day_are_not_taken_for_this_one_s() -> None:
-    marks = Marks()
+def test_the_marks_of_another_day_are_not_taken_for_this_one_s(marks: Runs) -> None:
     yesterday = Tick(at=at(15, 29) - timedelta(days=1), phase=MarketPhase.PRE_CLOSE)
     asyncio.run(marks.mark_tick(yesterday, TickState.DONE))
     assert len(Process(marks).live(at(9))) == 78 + 375 + 345 + 360
