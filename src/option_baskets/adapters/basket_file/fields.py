@@ -187,12 +187,12 @@ class Fields:
             )
             return Decimal(example)
         number = Decimal(value)
-        if abs(number) >= _MOST or (number and number.adjusted() < -decimals):
+        if abs(number) >= _MOST:
             self.add(
                 key, f"{shown(value)} is beyond any price or amount; write for example {_assignment(key, str(example))}"
             )
         elif number != round(number, decimals):
-            self.add(key, f"{shown(value)} has more than {decimals} decimals; write {key} = {round(number, decimals)}")
+            self.add(key, f"{shown(value)} has more than {decimals} decimals; round it, for example {key} = {example}")
         elif positive and number <= 0:
             self.add(key, f"{shown(value)} must be above zero; write for example {_assignment(key, str(example))}")
         else:

@@ -74,17 +74,13 @@ def _slippage_limit(fields: Fields) -> Decimal:
 def _schedule(fields: Fields, *, special_sessions: bool) -> Schedule:
     entry, exit_ = fields.clock("entry", "09:20"), fields.clock("exit", "15:15")
     days, dte = _days(fields), _dte(fields)
-    if not fields.is_sound:
-        return Schedule(entry=entry, exit=exit_)
     if not special_sessions:
+        hours = f"{EARLIEST:%H:%M} to {LATEST:%H:%M}, 24-hour clock"
         for key, at in (("entry", entry), ("exit", exit_)):
-            if not EARLIEST <= at <= LATEST:
-                hours = f"{EARLIEST:%H:%M} to {LATEST:%H:%M}"
-                fields.add(
-                    key,
-                    f'"{at:%H:%M}" is outside trading hours ({hours}); move it or set special_sessions = true',
-                )
-    if entry >= exit_:
+            if fields.is_good(key) and not EARLIEST <= at <= LATEST:
+                outside = f'"{at:%H:%M}" is outside trading hours ({hours})'
+                fields.add(key, f"{outside}; move it or set special_sessions = true")
+    if entry >= exit_ and fields.is_good("entry") and fields.is_good("exit"):
         fields.add("exit", f'"{exit_:%H:%M}" is not after the entry at "{entry:%H:%M}"; both are of the same day')
     return Schedule(entry=entry, exit=exit_, days=days, dte=dte)
 
@@ -94,7 +90,7 @@ def _days(fields: Fields) -> tuple[Weekday, ...]:
         fields.member(f"days[{index}]", value, Weekday, Weekday.MON)
         for index, value in fields.elements("days", '["MON", "THU"]')
     ]
-    if len(set(days)) < len(days) and fields.is_sound:
+    if len(set(days)) < len(days) and fields.is_good("days"):
         fields.add("days", f"{shown([day.value for day in days])} names a day twice; name it once")
     return tuple(day for day in Weekday if day in days) or tuple(Weekday)
 
@@ -103,7 +99,7 @@ def _dte(fields: Fields) -> tuple[int, ...]:
     numbers = [
         fields.whole(f"dte[{index}]", value, 0, least=0, most=250) for index, value in fields.elements("dte", "[0, 1]")
     ]
-    if len(set(numbers)) < len(numbers) and fields.is_sound:
+    if len(set(numbers)) < len(numbers) and fields.is_good("dte"):
         fields.add("dte", f"{shown(numbers)} names a number twice; name it once")
     return tuple(sorted(numbers))
 

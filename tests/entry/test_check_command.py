@@ -1,0 +1,90 @@
+"""``baskets check`` as a person runs it."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from option_baskets.cli import main
+
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
+FACTS = ROOT / "src" / "option_baskets" / "facts"
+WIDTH = 100
+
+
+def check(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["check", *arguments], env={"COLUMNS": str(WIDTH)})
+
+
+def test_there_are_examples_to_check() -> None:
+    assert {path.name for path in EXAMPLES} >= {
+        "conservative-income.toml",
+        "straddle-0920.toml",
+        "three-accounts.toml",
+    }
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_every_example_is_ok_and_fits_a_hundred_columns(path: Path) -> None:
+    result = check(str(path))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.endswith(f"{path}: ok\n")
+    assert all(len(line.rstrip()) <= WIDTH for line in result.stdout.splitlines() if not line.startswith(str(path)))
+    assert "…" not in result.stdout
+
+
+def test_what_the_file_means_is_said_leg_by_leg() -> None:
+    lines = check(str(ROOT / "examples" / "conservative-income.toml")).stdout.splitlines()
+    assert lines[0] == "Conservative Income, paper, capital ₹5,00,000"
+    assert "Iron condor  NIFTY, 09:30 to 15:10, every weekday" in lines
+    rows = [" ".join(line.split()) for line in lines]
+    assert "short-call SELL CE weekly ATM +4 steps 50 % - 2 1" in rows
+    assert "call-wing BUY CE weekly leg short-call +200 pt - - 2 1" in rows
+    assert "future BUY FUT monthly - - - 5" in rows
+
+
+def test_all_problems_of_all_files_are_told_with_file_and_line_and_the_exit_code_is_one(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text('[basket]\nname = "x"\ncapitol = 5\n', encoding="utf-8")
+    good = EXAMPLES[0]
+    result = check(str(bad), str(good), str(tmp_path / "none.toml"))
+    assert result.exit_code == 1
+    assert f'{bad}:3: basket.capitol: no such key; did you mean "capital"?' in result.stderr
+    assert f"{tmp_path / 'none.toml'}: there is no such file; check the name" in result.stderr
+    assert result.stderr.endswith("\n5 problems\n")
+    assert f"{good}: ok" in result.stdout
+    assert "Traceback" not in result.output
+
+
+def test_a_name_with_markup_is_printed_as_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "markup.toml"
+    text = (ROOT / "examples" / "straddle-0920.toml").read_text(encoding="utf-8")
+    path.write_text(text.replace('"Straddle"', '"[bold]Mine[/]"'), encoding="utf-8")
+    assert check(str(path)).stdout.startswith("[bold]Mine[/], paper")
+
+
+def test_an_underlying_is_known_once_a_facts_folder_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "new.toml"
+    text = (ROOT / "examples" / "straddle-0920.toml").read_text(encoding="utf-8")
+    path.write_text(text.replace('"NIFTY"', '"NIFTYNEW"'), encoding="utf-8")
+    result = check(str(path))
+    assert result.exit_code == 1
+    assert '"NIFTYNEW" is not an underlying with facts; did you mean "NIFTY' in result.stderr
+
+    header, nifty, *_ = (FACTS / "underlyings.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "underlyings.csv").write_text(
+        f"{header}\n{nifty.replace('NIFTY,', 'NIFTYNEW,', 1)}\n", encoding="utf-8"
+    )
+    assert check("--facts", str(tmp_path), str(path)).exit_code == 0
+
+
+def test_help_has_examples_that_name_files_that_exist() -> None:
+    named = re.findall(r"examples/\S+\.toml", check("--help").stdout)
+    assert named
+    assert all(list(ROOT.glob(each)) for each in named)
+
+
+def test_no_file_is_a_usage_error() -> None:
+    assert check().exit_code == 2
