@@ -11,113 +11,25 @@
 9 a working order can be cancelled           18 what was answered survives a restart
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from option_baskets.adapters.brokers.fills import QuotedFills
-from option_baskets.adapters.brokers.paper import PaperExchange
-from option_baskets.domain.contract import Contract, Side
+from option_baskets.domain.contract import Side
 from option_baskets.domain.errors import Invalid, NotFound
-from option_baskets.domain.ids import Action
-from option_baskets.domain.order import Intent, OrderReport, OrderState
-from option_baskets.domain.risk import Approved, approve
-from option_baskets.domain.session import IST
-from option_baskets.ports import Broker
-from tests.engine.small_market import HandClock, SmallMarket, chain, option
-
-DAY = date(2026, 11, 23)
-OPEN = datetime(2026, 11, 23, 9, 15, tzinfo=IST)
-CLOSE = datetime(2026, 11, 23, 15, 40, tzinfo=IST)
-LOT = 65
-CALL = option("NIFTY", DAY, 26000, "CE")
-PUT = option("NIFTY", DAY, 26000, "PE")
-LISTINGS = chain("NIFTY", DAY, [25950, 26000, 26050], lot_size=LOT, freeze_quantity=LOT * 27)
-DEEP = LOT * 1000
-
-
-def order(
-    *,
-    contract: Contract = CALL,
-    side: Side = Side.BUY,
-    quantity: int = LOT,
-    limit: str = "101.00",
-    tag: str = "TAG",
-    account: str = "one",
-    level: str | None = None,
-) -> Approved:
-    return approve(
-        Intent(
-            id=tag,
-            user_id="local",
-            run_id="2026-11-23#straddle#0",
-            strategy_id="straddle",
-            leg="1",
-            account=account,
-            entry_number=0,
-            action=Action.ENTER,
-            attempt=0,
-            slice_number=0,
-            contract=contract,
-            side=side,
-            quantity=quantity,
-            limit=Decimal(limit),
-            decided_at=OPEN,
-            level=None if level is None else Decimal(level),
-        )
-    )
-
-
-@dataclass
-class Venue:
-    """A venue with a market the test moves. Prices start at 99.95 to 100.05 with ``DEEP`` units on both sides."""
-
-    clock: HandClock
-    market: SmallMarket
-    connect: Callable[[], PaperExchange]
-    exchange: PaperExchange
-
-    def broker(self, account: str = "one") -> Broker:
-        return self.exchange.broker(account)
-
-    async def move(self, bid: str, ask: str, *, contract: Contract = CALL, quantity: int = DEEP) -> None:
-        """The market moves a second later."""
-        self.clock.move(timedelta(seconds=1))
-        self.quote(contract, bid, ask, quantity)
-        await self.exchange.on_market(self.clock.now())
-
-    def quote(self, contract: Contract, bid: str, ask: str, quantity: int = DEEP) -> None:
-        last = (Decimal(bid) + Decimal(ask)) / 2
-        self.market.set(
-            contract, self.clock.now(), last, bid=bid, ask=ask, bid_quantity=quantity, ask_quantity=quantity
-        )
-
-    async def restart(self) -> None:
-        await self.exchange.close()
-        self.exchange = self.connect()
+from option_baskets.domain.order import OrderReport, OrderState
+from option_baskets.domain.risk import Approved
+from tests.contract.venue import CALL, CLOSE, DAY, DEEP, LISTINGS, LOT, OPEN, PUT, Venue, open_venue, order
+from tests.engine.small_market import HandClock, option
 
 
 @pytest.fixture(params=["paper"])
 async def venue(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Venue]:
-    clock = HandClock(OPEN + timedelta(minutes=5))
-    market = SmallMarket(LISTINGS)
-
-    def connect() -> PaperExchange:
-        return PaperExchange(
-            tmp_path / "paper.db",
-            market,
-            clock,
-            fills=QuotedFills(),
-            is_trading=lambda contract, at: OPEN <= at < CLOSE,
-        )
-
-    venue = Venue(clock, market, connect, connect())
-    for contract in (CALL, PUT):
-        venue.quote(contract, "99.95", "100.05")
+    venues = {"paper": open_venue}
+    venue = venues[request.param](tmp_path / "book.db")
     yield venue
     await venue.exchange.close()
 

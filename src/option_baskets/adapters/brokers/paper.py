@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -94,6 +95,11 @@ class PaperExchange:
         if behaviour is not None:
             broker.behaviour = behaviour
         return broker
+
+    @property
+    def accounts(self) -> Mapping[tuple[str, str], "PaperBroker"]:
+        """Every account by (user, account), those found in the book included."""
+        return MappingProxyType(self._accounts)
 
     async def on_market(self, at: datetime) -> None:
         """Match what rests against the market as it is at ``at``; returns when every fill is on disk and reported.

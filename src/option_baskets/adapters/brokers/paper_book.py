@@ -68,6 +68,10 @@ class PaperBook:
     def __init__(self, path: Path | str, *, threaded: bool, durable: bool) -> None:
         self._file = SqliteFile.open(path, schema=_SCHEMA, version=_VERSION, threaded=threaded, durable=durable)
 
+    @property
+    def path(self) -> Path:
+        return self._file.path
+
     async def close(self) -> None:
         await self._file.close()
 
