@@ -173,8 +173,8 @@ async def play(
     records = []
     for session in sessions:
         marks = await machine.books.last_ticks(session.date)
-        if marks:  # a former process was here: go on at its last instant, not at the beginning of the day
-            await machine.clock.sleep_until(marks[-1].tick.at)
+        # Where a former process was here, simulated time goes on at its last instant, not at the day's beginning.
+        await machine.clock.sleep_until(marks[-1].tick.at if marks else session.starts)
         await day.run(session)
         records.append(await machine.record(session, with_charges=with_charges))
     return records

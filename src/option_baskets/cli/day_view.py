@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from option_baskets.domain.contract import Side
 from option_baskets.domain.money import ZERO, rupees
 from option_baskets.domain.run import LegPosition, Run, RunStatus
 from option_baskets.domain.session import IST
@@ -28,6 +29,8 @@ class Happening:
     account: str = ""
     text: str = ""
     style: str = ""
+    rank: int = 0
+    """Order of what happened at one instant: exits, then hedges, then shorts."""
 
 
 def show_day(console: Console, day: DayRecord) -> None:
@@ -57,7 +60,7 @@ def show_days(console: Console, days: Sequence[DayRecord]) -> None:
     for day in days:
         entered = sum(1 for run in day.runs if any(leg.entered for leg in run.run.positions))
         skipped = sum(1 for run in day.runs if run.run.status is RunStatus.SKIPPED)
-        row = (f"{day.date:%a %d %b %Y}", str(len(day.runs)), str(entered), str(skipped), str(day.orders))
+        row = (f"{day.date:%a} {day.date}", str(len(day.runs)), str(entered), str(skipped), str(day.orders))
         table.add_row(*row, *_money(day.profit))
     total = sum((day.profit for day in days), Profit(gross=ZERO, charges=ZERO))
     table.add_section()
@@ -68,22 +71,23 @@ def show_days(console: Console, days: Sequence[DayRecord]) -> None:
 def _table(*left: str, right: Sequence[str] = ()) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in left:
-        table.add_column(name)
+        table.add_column(name, no_wrap=name in {"date", "time", "account"})
     for name in right:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
 def _timeline(day: DayRecord) -> Table:
     table = _table("time", "strategy", "account", "what", "")
-    happenings = sorted((each for run in day.runs for each in _of_run(run.run)), key=lambda each: each.at)
+    happenings = sorted((each for run in day.runs for each in of_run(run.run)), key=lambda each: (each.at, each.rank))
     for each in happenings:
         what = Text(each.what, style=each.style)
         table.add_row(_clock(each.at), each.strategy, each.account, what, each.text)
     return table
 
 
-def _of_run(run: Run) -> Iterator[Happening]:
+def of_run(run: Run) -> Iterator[Happening]:
+    """Everything that happened to a run so far, in no order."""
     name = run.strategy.name
     if run.status in {RunStatus.SKIPPED, RunStatus.FAILED}:
         yield Happening(
@@ -97,7 +101,13 @@ def _of_run(run: Run) -> Iterator[Happening]:
         if leg.entry_time is not None:
             text = f"{leg.side} {leg.entered // leg.lot_size} x {leg.contract.name} at {_price(leg.entry_price)}"
             yield Happening(
-                at=leg.entry_time, what="enter", strategy=name, account=leg.account, text=text, style="cyan"
+                at=leg.entry_time,
+                what="enter",
+                strategy=name,
+                account=leg.account,
+                text=text,
+                style="cyan",
+                rank=1 if leg.side is Side.BUY else 2,
             )
         if leg.exit_time is not None and not leg.open:
             yield _exit(name, leg, leg.exit_time)

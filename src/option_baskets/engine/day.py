@@ -62,6 +62,7 @@ class TradingDay:
             with contextlib.suppress(asyncio.CancelledError):
                 await worker
         trading.runs.forget_finished()
+        trading.desk.forget_finished()
         return emitter.counts
 
     async def _drive(

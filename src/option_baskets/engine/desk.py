@@ -67,6 +67,13 @@ class Desk:
                 self._of_run[intent.user_id, intent.run_id].append(intent.id)
             self.orders[intent.id] = order
 
+    def forget_finished(self) -> None:
+        """Let go of the orders of runs that are over; the journal has them."""
+        for key in [key for key in self._of_run if key not in self._runs]:
+            for intent_id in self._of_run.pop(key):
+                del self.orders[intent_id]
+            self._inbox.pop(key, None)
+
     def of_run(self, key: RunKey) -> tuple[Order, ...]:
         return tuple(self.orders[intent_id] for intent_id in self._of_run[key])
 
@@ -180,6 +187,8 @@ class Desk:
         if order is None or (order.intent.user_id, order.intent.account) != (user_id, report.account):
             return
         key = (user_id, order.intent.run_id)
+        if key not in self._runs:
+            return
         self._inbox[key].append(report)
         async with self._runs.lock(key):
             reports, self._inbox[key] = self._inbox[key], []
