@@ -102,19 +102,16 @@ def test_lots_traded_on_a_day_of_2025_are_those_of_the_tables(facts: Facts, shar
     day = date(2025, 11, 17)
     seen: dict[tuple[str, date], set[int]] = defaultdict(set)
     with ZipFile(shared / "data" / "eod" / "legacy" / "fo17112025.zip") as archive:
-        for row in csv.reader(archive.read("op17112025.csv").decode().splitlines()[1:]):
-            name, expiry, units, lots = row[1].strip(), row[2].strip(), int(row[10]), int(row[11])
-            if name in facts.names and lots:
-                seen[name, datetime.strptime(expiry, "%d/%m/%Y").date()].add(units // lots)  # noqa: DTZ007
-    near = {
-        (name, each.date): {lot_size(facts, name, each.date, each.series, day)}
-        for name in {name for name, _ in seen}
-        for each in listed_expiries(facts, name, day)
-    }
-    assert len(near) > 10
-    assert {contract: seen[contract] for contract in near if contract in seen} == {
-        contract: lots for contract, lots in near.items() if contract in seen
-    }
+        rows = csv.reader(archive.read("op17112025.csv").decode().splitlines())
+        for row in rows:
+            if row and row[0].strip() == "OPTIDX" and row[1].strip() in facts.names and int(row[11]):
+                expiry = datetime.strptime(row[2].strip(), "%d/%m/%Y").date()  # noqa: DTZ007
+                seen[row[1].strip(), expiry].add(int(row[10]) // int(row[11]))
+    listed = {(name, each.date): each.series for name in facts.names for each in listed_expiries(facts, name, day)}
+    traded = {contract: series for contract, series in listed.items() if contract in seen}
+    assert len(traded) > 10
+    for (name, expiry), series in traded.items():
+        assert seen[name, expiry] == {lot_size(facts, name, expiry, series, day)}, (name, expiry)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Generic, TypeVar
 
 from option_baskets.domain.errors import Problem
-from option_baskets.domain.facts import Span
+from option_baskets.domain.facts import Span, clock_time
 
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
 _Row = TypeVar("_Row")
@@ -80,6 +80,16 @@ class Table(Generic[_Row]):
                     self._parse(column)(value)
                 except ValueError as error:
                     yield f"{column} {error}"
+        yield from self._backwards(dict(zip(header, cells, strict=True)))
+
+    def _backwards(self, cells: Mapping[str, str]) -> Iterator[str]:
+        """ISO dates compare as text."""
+        first, last = (
+            next((column for column in cells if self.fields.get(column, column) == bound), "")
+            for bound in ("effective_from", "effective_to")
+        )
+        if first and last and cells[last].strip() and cells[last].strip() < cells[first].strip():
+            yield f"{last} {cells[last].strip()} is before {first} {cells[first].strip()}; swap them"
 
     def _made(self, header: list[str], cells: list[str]) -> _Row:
         return self.row(
@@ -103,14 +113,17 @@ def text(value: str) -> str:
 
 def day(value: str) -> date:
     try:
-        return date.fromisoformat(value)
+        parsed = date.fromisoformat(value)
     except ValueError:
-        raise ValueError(f"{value!r} is not a date; write it as 2026-11-23") from None
+        parsed = date.min
+    if parsed.isoformat() != value:  # the library takes week dates and dates without dashes too
+        raise ValueError(f"{value!r} is not a date; write it as 2026-11-23")
+    return parsed
 
 
 def clock(value: str) -> time:
     try:
-        return time.fromisoformat(value)
+        return clock_time(value)
     except ValueError:
         raise ValueError(f"{value!r} is not a time; write it as 15:30") from None
 

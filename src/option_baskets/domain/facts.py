@@ -58,6 +58,18 @@ class ListedSeries(StrEnum):
     LONG = "long"
 
 
+def clock_time(text: str) -> time:
+    """A time of day from ``HH:MM``.
+
+    Raises:
+        ValueError: the text has another shape.
+    """
+    parsed = time.fromisoformat(text)
+    if parsed.isoformat("minutes") != text:
+        raise ValueError(f"{text!r} is not HH:MM")
+    return parsed
+
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """A part of a day in exchange time, [start, end)."""
@@ -79,7 +91,7 @@ class Span:
         start, dash, end = text.strip().partition("-")
         if not dash:
             raise ValueError(f"{text!r} is not HH:MM-HH:MM")
-        return cls(time.fromisoformat(start.strip()), time.fromisoformat(end.strip()))
+        return cls(clock_time(start.strip()), clock_time(end.strip()))
 
     def __str__(self) -> str:
         return f"{self.start:%H:%M}-{self.end:%H:%M}"
