@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 
 from option_baskets.domain.contract import ContractType, Side
 from option_baskets.domain.errors import Invalid
@@ -116,6 +117,7 @@ def _brokerage(facts: Facts, broker: str, instrument: Instrument, value: Decimal
     return row.rupees if row.percent is None else min(row.rupees, value * row.percent / HUNDRED)
 
 
+@lru_cache(maxsize=1024)
 def _rate(facts: Facts, charge: Charge, exchange: Exchange, instrument: Instrument, on: date) -> Rate | None:
     rows = (
         row
