@@ -1,0 +1,142 @@
+"""The group-commit writer: what is acknowledged is on disk, what failed left nothing, what is wrong is said."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from option_baskets.adapters.embedded.sqlite import SqliteFile
+from option_baskets.domain.errors import Conflict, Unavailable
+
+SCHEMA = "CREATE TABLE IF NOT EXISTS entry (name TEXT PRIMARY KEY, body BLOB NOT NULL)"
+Work = Callable[[sqlite3.Connection], int]
+
+
+def insert(name: str, size: int = 1) -> Work:
+    def work(connection: sqlite3.Connection) -> int:
+        return connection.execute("INSERT INTO entry VALUES (?, ?)", (name, bytes(size))).rowcount
+
+    return work
+
+
+@pytest.fixture(params=["threaded", "inline"])
+async def file(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteFile]:
+    file = SqliteFile.open(tmp_path / "book.db", schema=SCHEMA, version=1, threaded=request.param == "threaded")
+    yield file
+    await file.close()
+
+
+def names(file: SqliteFile) -> list[str]:
+    return [name for (name,) in file.read("SELECT name FROM entry ORDER BY name")]
+
+
+async def test_a_write_returns_its_result_once_others_can_read_it(file: SqliteFile) -> None:
+    assert await file.write(insert("a")) == 1
+    with sqlite3.connect(file.path) as other:
+        assert other.execute("SELECT name FROM entry").fetchall() == [("a",)]
+    other.close()
+
+
+async def test_a_work_that_fails_leaves_no_trace_and_stops_no_other(file: SqliteFile) -> None:
+    def half_done(connection: sqlite3.Connection) -> int:
+        connection.execute("INSERT INTO entry VALUES ('half', x'00')")
+        raise Conflict("the second half does not hold")
+
+    outcomes = await asyncio.gather(
+        file.write(insert("a")),
+        file.write(half_done),
+        file.write(insert("a")),
+        file.write(insert("b")),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [int, Conflict, sqlite3.IntegrityError, int]
+    assert names(file) == ["a", "b"]
+
+
+async def test_writes_of_one_moment_share_a_transaction(tmp_path: Path) -> None:
+    file = SqliteFile.open(tmp_path / "book.db", schema=SCHEMA, version=1)
+    commits: list[str] = []
+    await file.write(lambda connection: connection.set_trace_callback(commits.append))
+    await asyncio.gather(*(file.write(insert(str(number))) for number in range(200)))
+    assert sum(statement.startswith("COMMIT") for statement in commits) == 2  # the one that set the trace, and the 200
+    assert len(names(file)) == 200
+    await file.close()
+
+
+async def test_closing_finishes_what_is_pending(tmp_path: Path) -> None:
+    file = SqliteFile.open(tmp_path / "book.db", schema=SCHEMA, version=1)
+    writes = [asyncio.create_task(file.write(insert(str(number)))) for number in range(20)]
+    await asyncio.sleep(0)
+    await file.close()
+    assert [await write for write in writes] == [1] * 20
+    again = SqliteFile.open(tmp_path / "book.db", schema=SCHEMA, version=1)
+    assert len(names(again)) == 20
+    await again.close()
+
+
+async def test_a_caller_that_gave_up_does_not_hold_up_the_others(file: SqliteFile) -> None:
+    hasty = asyncio.create_task(file.write(insert("hasty")))
+    patient = asyncio.create_task(file.write(insert("patient")))
+    await asyncio.sleep(0)
+    hasty.cancel()
+    assert await patient == 1
+    assert await file.write(insert("later")) == 1
+
+
+async def test_a_full_disk_is_said_and_leaves_nothing_half_written(file: SqliteFile) -> None:
+    await file.write(insert("before"))
+    await file.write(lambda connection: connection.execute("PRAGMA max_page_count = 8").fetchall())
+
+    def two_rows(connection: sqlite3.Connection) -> int:
+        connection.execute("INSERT INTO entry VALUES ('small', x'00')")
+        return insert("large", 100_000)(connection)
+
+    with pytest.raises(Unavailable, match="disk is full; free some space"):
+        await file.write(two_rows)
+    assert names(file) == ["before"]
+    await file.write(lambda connection: connection.execute("PRAGMA max_page_count = 100000").fetchall())
+    await file.write(two_rows)
+    assert names(file) == ["before", "large", "small"]
+
+
+async def test_a_file_held_by_another_program_is_unavailable_and_then_free_again(
+    file: SqliteFile, tmp_path: Path
+) -> None:
+    await file.write(lambda connection: connection.execute("PRAGMA busy_timeout = 1").fetchall())
+    other = sqlite3.connect(file.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(Unavailable, match="another program holds the file"):
+        await file.write(insert("a"))
+    assert names(file) == []
+    other.execute("ROLLBACK")
+    other.close()
+    assert await file.write(insert("a")) == 1
+
+
+async def test_a_newer_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    await SqliteFile.open(tmp_path / "book.db", schema=SCHEMA, version=3).close()
+    with pytest.raises(Unavailable, match=r"format 3, this program knows 2.*update the program"):
+        SqliteFile.open(tmp_path / "book.db", schema=SCHEMA, version=2)
+
+
+async def test_an_older_file_is_brought_up_to_date(tmp_path: Path) -> None:
+    file = SqliteFile.open(tmp_path / "book.db", schema=SCHEMA, version=1)
+    await file.write(insert("kept"))
+    await file.close()
+    wider = SCHEMA + "; CREATE TABLE IF NOT EXISTS added (name TEXT)"
+    file = SqliteFile.open(tmp_path / "book.db", schema=wider, version=2)
+    assert (names(file), file.read("SELECT * FROM added")) == (["kept"], [])
+    await file.close()
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "book.db").write_text("dear diary, today I lost money again" * 10)
+    with pytest.raises(Unavailable, match="not a SQLite file"):
+        SqliteFile.open(tmp_path / "book.db", schema=SCHEMA, version=1)
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="check that its folder exists"):
+        SqliteFile.open(tmp_path / "nowhere" / "book.db", schema=SCHEMA, version=1)
