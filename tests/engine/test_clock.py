@@ -3,11 +3,13 @@
 import asyncio
 import random
 import time
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from option_baskets.adapters.clock import RealClock, SimulatedClock, run_simulated
+from option_baskets.adapters.clock import RealClock, SimulatedClock, run_real, run_simulated
 from option_baskets.domain.errors import Halt, Invalid
 from option_baskets.domain.session import IST
 from option_baskets.ports import Clock
@@ -136,14 +138,29 @@ def test_a_start_without_a_zone_is_refused() -> None:
         RealClock(2, NINE.replace(tzinfo=None))
 
 
-async def test_the_real_clock_wakes_nobody_early() -> None:
-    clock = RealClock()
-    start = clock.now()
-    for n in range(1, 41):
-        at = start + n * timedelta(milliseconds=3)
-        await clock.sleep_until(at)
-        assert clock.now() >= at
-    assert clock.now().tzinfo is UTC
+@pytest.mark.parametrize("run", [run_real, asyncio.run])
+def test_the_real_clock_wakes_nobody_early(run: Callable[[Coroutine[Any, Any, None]], None]) -> None:
+    async def main() -> None:
+        clock = RealClock()
+        start = clock.now()
+        for n in range(1, 41):
+            at = start + n * timedelta(milliseconds=3)
+            await clock.sleep_until(at)
+            assert clock.now() >= at
+        assert clock.now().tzinfo is UTC
+
+    run(main())
+
+
+def test_a_real_loop_is_woken_by_a_thread_before_its_timer_is_due() -> None:
+    async def main() -> float:
+        began = time.monotonic()
+        timer = asyncio.create_task(asyncio.sleep(60))
+        assert await asyncio.to_thread(divmod, 7, 2) == (3, 1)
+        timer.cancel()
+        return time.monotonic() - began
+
+    assert run_real(main()) < 30
 
 
 async def test_an_accelerated_clock_starts_where_it_is_told_and_runs_faster() -> None:

@@ -8,6 +8,7 @@ import asyncio
 import heapq
 import itertools
 import math
+import select
 import selectors
 import time
 from collections.abc import Callable, Coroutine
@@ -128,6 +129,12 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         return ", ".join(sorted(task.get_name() for task in asyncio.all_tasks(self))) or "nothing"
 
 
+def run_real(main: Coroutine[Any, Any, T]) -> T:
+    """As ``asyncio.run``, on a loop that waits to the microsecond; the standard one rounds up to the millisecond."""
+    with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(_Fine())) as runner:
+        return runner.run(main)
+
+
 def run_simulated(
     main: Callable[[SimulatedClock], Coroutine[Any, Any, T]], start: datetime, speed: float | None = None
 ) -> T:
@@ -150,6 +157,10 @@ _SLACK = 1e-7
 """Seconds by which a float ``when`` may miss its microsecond; holds for about ten years of virtual time."""
 
 
+_SELECTABLE = 1024
+"""``select`` knows no descriptor from here on. The loop's own is made first and is low."""
+
+
 class _Timer(asyncio.TimerHandle):
     sequence = 0
 
@@ -157,6 +168,16 @@ class _Timer(asyncio.TimerHandle):
         if not isinstance(other, _Timer):
             return NotImplemented
         return (self.when(), self.sequence) < (other.when(), other.sequence)
+
+
+class _Fine(selectors.DefaultSelector):
+    """Waits in microseconds, where epoll counts milliseconds: ``select`` waits for the epoll descriptor itself."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is not None and timeout > 0 and self.fileno() < _SELECTABLE:
+            select.select([self.fileno()], [], [], timeout)
+            timeout = 0
+        return super().select(timeout)
 
 
 class _Jumps(selectors.DefaultSelector):

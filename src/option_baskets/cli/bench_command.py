@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from option_baskets.adapters.clock import LONGEST_NAP
+from option_baskets.adapters.clock import LONGEST_NAP, run_real
 from option_baskets.cli.precision import (
     Precision,
     Wakes,
@@ -82,8 +82,10 @@ def compare(
             with busy_core() if load else nullcontext():
                 for name, wakes, number in contenders:
                     each = _at_each(bar, work if wakes is our_timer else None)
-                    results.append((name, load, asyncio.run(measured(wakes, number, length, each))))
+                    run = run_real if wakes is our_timer else asyncio.run
+                    results.append((name, load, run(measured(wakes, number, length, each))))
     console.print(_table(results, length))
+    console.print("drift: ms the offset grows in 1,000 boundaries; CPU: microseconds a wake-up\n", highlight=False)
     for line in _verdicts([(load, result) for name, load, result in results if name == "ours"]):
         console.print(line, highlight=False)
     if peers and not find_spec("apscheduler"):
@@ -132,7 +134,6 @@ def _table(results: list[tuple[str, bool, Precision]], length: timedelta) -> Tab
             f"{result.drift:+.1f}",
             f"{result.cpu_per_wake * 1e6:.0f}",
         )
-    table.caption = "drift: ms the offset grows in 1,000 boundaries; CPU: µs a wake-up"
     return table
 
 
@@ -140,7 +141,8 @@ def _verdicts(ours: list[tuple[bool, Precision]]) -> Iterator[str]:
     for load, result in ours:
         goal = P99_BUSY if load else P99_IDLE
         p99 = result.percentile(99)
-        yield _verdict(p99 <= goal, f"p99 {p99:.2f} ms {'with one core busy' if load else 'idle'}, goal {goal:g} ms")
+        state = "with one core busy" if load else "idle"
+        yield _verdict(p99 <= goal, f"p99 of {len(result.offsets):,} {state}: {p99:.2f} ms, goal {goal:g} ms")
     early = sum(result.early for _, result in ours)
     yield _verdict(not early, f"{early} wake-ups before their boundary, goal 0")
     moved = max((result.moved for _, result in ours), key=abs)
