@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 from option_baskets.adapters.brokers.fills import Level
-from option_baskets.adapters.feeds.simulated.market import Scenario, SimulatedMarket
+from option_baskets.adapters.feeds.simulated.market import Scenario, SimulatedMarket, refuse_unless_sound
 from option_baskets.adapters.feeds.simulated.snapshot import STALE_AFTER, SimulatedSnapshot
 from option_baskets.domain.contract import Contract, Side
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.instrument import exchange_of
 from option_baskets.domain.session import IST, previous_session_day, session_on
 
-__all__ = ["Scenario", "SimulatedFeed", "SimulatedMarket", "SimulatedSnapshot"]
+__all__ = ["Scenario", "SimulatedFeed", "SimulatedMarket", "SimulatedSnapshot", "refuse_unless_sound"]
 
 
 class SimulatedFeed:

@@ -25,9 +25,9 @@ VOLATILITY_SPREAD: Final = 0.27
 VOLATILITY_LEVERAGE: Final = -0.6
 """Correlation of its innovations with the index's return."""
 
-ACTIVITY: Final = (1.5, 1.13, 0.93, 0.83, 0.78, 0.70, 0.73, 0.75, 0.78, 0.82, 0.88, 1.04, 0.88)
+ACTIVITY: Final = (1.45, 1.13, 0.97, 0.88, 0.82, 0.74, 0.75, 0.76, 0.78, 0.84, 0.90, 1.04, 0.80)
 """Volatility of each half hour relative to the day's; the last entry is the last quarter of an hour."""
-OPENING_BURST: Final = (2.5, 4.0)
+OPENING_BURST: Final = (1.6, 4.0)
 """Extra variance rate at the open as a multiple, and the minutes in which it fades by e."""
 MINUTE_VARIANCE_SPREAD: Final = 0.75
 """Stationary standard deviation of the logarithm of the intraday variance."""
@@ -35,13 +35,13 @@ MINUTE_VARIANCE_MEMORY: Final = 25.0
 """Minutes in which a deviation of that logarithm fades by e."""
 MINUTE_LEVERAGE: Final = -0.3
 JUMPS_A_DAY: Final = 0.9
-JUMP_SIZE: Final = 5.0
+JUMP_SIZE: Final = 6.0
 """Standard deviation of a jump, in those of an average minute's return."""
 JUMP_SECONDS: Final = (3, 40)
 
 # ---------------------------------------------------------------- what options cost
 
-PREMIUM: Final = 1.2
+PREMIUM: Final = 1.25
 """Implied over expected volatility."""
 IMPLIED_OVERNIGHT: Final = 0.8
 """As OVERNIGHT, in the market's opinion."""
@@ -57,9 +57,9 @@ SPOT_TO_VARIANCE: Final = -8.0
 IMPLIED_RESPONSE: Final = 0.12
 """Share of an intraday deviation of realised variance that implied variance follows."""
 
-CURVATURE: Final = (0.72, 0.12)
+CURVATURE: Final = (0.68, 0.20)
 """Median and day-to-day spread of the logarithm of the smile's eta (see surface.py)."""
-SKEW: Final = (-0.19, 0.10)
+SKEW: Final = (-0.21, 0.13)
 """Mean and day-to-day spread of the smile's rho."""
 SKEW_TO_SPOT: Final = 4.0
 """Change of rho by a return of 1: a fall steepens the skew."""
@@ -90,13 +90,13 @@ class Profile:
 
 
 PROFILES: Final[Mapping[str, Profile]] = {
-    "NIFTY": Profile(volatility=0.125, market=0.97),
-    "SENSEX": Profile(volatility=0.125, market=0.97, spread=1.4, depth=0.6),
-    "BANKNIFTY": Profile(volatility=0.155, market=0.86, spread=1.8, depth=0.5),
-    "BANKEX": Profile(volatility=0.155, market=0.86, spread=6.0, depth=0.1),
-    "FINNIFTY": Profile(volatility=0.145, market=0.87, spread=5.0, depth=0.1),
-    "MIDCPNIFTY": Profile(volatility=0.175, market=0.78, spread=4.0, depth=0.2),
-    "NIFTYNXT50": Profile(volatility=0.170, market=0.80, spread=8.0, depth=0.05),
+    "NIFTY": Profile(volatility=0.14, market=0.97),
+    "SENSEX": Profile(volatility=0.14, market=0.97, spread=1.4, depth=0.6),
+    "BANKNIFTY": Profile(volatility=0.175, market=0.86, spread=1.8, depth=0.5),
+    "BANKEX": Profile(volatility=0.175, market=0.86, spread=6.0, depth=0.1),
+    "FINNIFTY": Profile(volatility=0.165, market=0.87, spread=5.0, depth=0.1),
+    "MIDCPNIFTY": Profile(volatility=0.19, market=0.78, spread=4.0, depth=0.2),
+    "NIFTYNXT50": Profile(volatility=0.18, market=0.80, spread=8.0, depth=0.05),
 }
 
 LEVELS: Final[Mapping[str, tuple[tuple[date, float], ...]]] = {

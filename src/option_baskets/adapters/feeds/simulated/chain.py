@@ -90,6 +90,7 @@ class Chain:
     """Every expiry of an index by date, with what its contracts share."""
 
     underlying: str
+    exchange: str
     step: Decimal
     tick: Decimal
     freeze: int | None
@@ -136,6 +137,7 @@ def listed(facts: Facts, underlying: str, day: date, *, around: float, reach: fl
     }
     return Chain(
         underlying=underlying,
+        exchange=exchange.value,
         step=step,
         tick=tick_size(facts, underlying, day),
         freeze=freeze_quantity(facts, underlying, day),

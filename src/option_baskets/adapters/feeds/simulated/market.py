@@ -20,12 +20,11 @@ from option_baskets.adapters.feeds.simulated.path import Floats, Weather
 from option_baskets.adapters.feeds.simulated.randomness import stream
 from option_baskets.adapters.feeds.simulated.surface import Points, Settlement, Surface
 from option_baskets.domain.errors import Invalid, Problem
-from option_baskets.domain.facts import Facts
+from option_baskets.domain.facts import Exchange, Facts
 from option_baskets.domain.instrument import exchange_of
 from option_baskets.domain.session import (
     Session,
     contract_close,
-    previous_session_day,
     session_on,
     spot_frozen,
 )
@@ -64,10 +63,12 @@ class Index:
         self.profile = scenario.profile(underlying)
         level = _level(facts, underlying, day, seed=seed, scenario=scenario, length=min(seconds / _USUAL_SECONDS, 1.0))
         random = stream(seed, "path", underlying, day)
-        fair = path.index_path(sky, random, level, self.profile.market)
-        self.closes_at = _point(session, contract_close(facts, session, day))
         frozen = spot_frozen(facts, session)
         halted = (_point(session, frozen.open), _point(session, frozen.close)) if frozen else None
+        fair = path.index_path(
+            sky, random, level, market=self.profile.market, closes_at=halted[1] if halted else seconds
+        )
+        self.closes_at = _point(session, contract_close(facts, session, day))
         settlement = Settlement(start=max(self.closes_at - _AVERAGED_SECONDS, 0), end=self.closes_at)
         if halted and halted[1] <= self.closes_at:
             settlement = Settlement(start=halted[1] - 1, end=halted[1])
@@ -126,7 +127,7 @@ class SimulatedMarket:
         scenario: Scenario | None = None,
     ) -> None:
         scenario = scenario or Scenario()
-        _refuse_unless_sound(facts, day, underlyings, scenario)
+        refuse_unless_sound(facts, day, underlyings, scenario)
         session = session_on(facts, day, exchange_of(facts, underlyings[0]))
         if session is None:
             raise Invalid(f"{day:%A %Y-%m-%d} is not a trading day; choose another with `baskets calendar`")
@@ -176,21 +177,30 @@ def _level(
     """The day's level, scaled to the user's where one is given."""
     profile = scenario.profile(underlying)
     exchange = exchange_of(facts, underlying)
-    level = levels.daily_level(seed, underlying, profile, day, previous_session_day(facts, day, exchange), length)
+    level = levels.daily_level(seed, underlying, profile, day, _day_before(facts, day, exchange), length)
     wanted = (scenario.spot or {}).get(underlying)
     if wanted is None:
         return level
     on = scenario.spot_on or day
     base = level
     if on != day:
-        base = levels.daily_level(seed, underlying, profile, on, previous_session_day(facts, on, exchange), length)
+        base = levels.daily_level(seed, underlying, profile, on, _day_before(facts, on, exchange), length)
     factor = wanted / base.open
     return replace(
         level, previous_close=level.previous_close * factor, open=level.open * factor, close=level.close * factor
     )
 
 
-def _refuse_unless_sound(facts: Facts, day: date, underlyings: Sequence[str], scenario: Scenario) -> None:
+def _day_before(facts: Facts, day: date, exchange: Exchange) -> date:
+    """The last day with any session before a day, a special one too: its close is the previous close."""
+    day -= timedelta(days=1)
+    while session_on(facts, day, exchange) is None:
+        day -= timedelta(days=1)
+    return day
+
+
+def refuse_unless_sound(facts: Facts, day: date, underlyings: Sequence[str], scenario: Scenario) -> None:
+    """Raises Invalid with everything that keeps these indices from being simulated on a day."""
     problems = []
     if not levels.FIRST < day <= levels.LAST:
         problems.append(f"{day} cannot be simulated; choose a day after {levels.FIRST} and up to {levels.LAST}")

@@ -2,7 +2,7 @@
 
 Grid point i is i seconds of trading after the first open; the pause between two windows takes no time. All indices of
 a day share one ``Weather`` (variance within the day, jumps, the common part of every second) and differ by their own
-noise. The path ends where the day's level says: its Gaussian part is a Brownian bridge.
+noise. The path ends where the day's level says, as a Brownian bridge does.
 """
 
 from dataclasses import dataclass
@@ -82,16 +82,21 @@ def _jumps(random: np.random.Generator, rate: Floats) -> Floats:
     return jumps
 
 
-def index_path(sky: Weather, random: np.random.Generator, level: DailyLevel, market: float) -> Floats:
-    """The index at every grid point, one more than there are seconds, from the day's open to the day's close."""
+def index_path(
+    sky: Weather, random: np.random.Generator, level: DailyLevel, *, market: float, closes_at: int
+) -> Floats:
+    """The index at every grid point, one more than there are seconds, from the day's open.
+
+    It is at the day's close at grid point ``closes_at``, when the cash market ends; futures trade on what follows.
+    """
     seconds = len(sky.shocks)
     shocks = market * sky.shocks + np.sqrt(1 - market * market) * random.standard_normal(seconds)
     mean = 0.5 * calibration.MINUTE_VARIANCE_SPREAD**2
     variance = level.deviation**2 * sky.activity * np.exp(sky.turbulence - mean) / seconds
     steps = np.sqrt(variance) * shocks
     steps += sky.jumps * level.deviation * np.sqrt(_MINUTE / seconds)
-    miss = np.log(level.close / level.open) - steps.sum()
-    steps += miss * variance / variance.sum()
+    miss = np.log(level.close / level.open) - steps[:closes_at].sum()
+    steps[:closes_at] += miss * variance[:closes_at] / variance[:closes_at].sum()
     return np.asarray(level.open * np.exp(np.concatenate([[0.0], np.cumsum(steps)])))
 
 
