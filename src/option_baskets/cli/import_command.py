@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import date, datetime
 from functools import wraps
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,13 +52,13 @@ def _lot_sizes(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -
 
 def _spans(_: click.Context, __: click.Parameter, value: str | None) -> tuple[Any, ...]:
     from option_baskets.domain.facts import Span
-    from option_baskets.domain.session import session_of
 
     if value is None:
         return ()
     try:
         spans = tuple(Span.parse(part) for part in value.split(","))
-        session_of(date.min, *spans)
+        if any(later.start < earlier.end for earlier, later in pairwise(spans)):
+            raise ValueError(f"{value}: the windows overlap or are out of order")
     except ValueError as error:
         raise click.BadParameter(f"{error}; write 09:15-15:30, or 09:15-10:00,11:30-12:30") from error
     return spans
