@@ -40,8 +40,8 @@ def test_what_the_file_means_is_said_leg_by_leg() -> None:
     assert lines[0] == "Conservative Income, paper, capital ₹5,00,000"
     assert "Iron condor  NIFTY, 09:30 to 15:10, every weekday" in lines
     rows = [" ".join(line.split()) for line in lines]
-    assert "short-call SELL CE weekly ATM +4 steps 50 % - 2 1" in rows
-    assert "call-wing BUY CE weekly leg short-call +200 pt - - 2 1" in rows
+    assert "short-call SELL CE weekly ATM +2 steps 50 % - 2 1" in rows
+    assert "call-wing BUY CE weekly leg short-call +100 pt - - 2 1" in rows
     assert "future BUY FUT monthly - - - 5" in rows
 
 
