@@ -221,6 +221,11 @@ async def test_a_lost_answer_leaves_an_order_that_the_order_book_shows(venue: Ve
     assert [(each.tag, each.state) for each in await broker.orders()] == [("LOST", OrderState.FILLED)]
 
 
+async def test_only_accepted_orders_lose_their_answer(venue: Venue) -> None:
+    broker = venue.exchange.broker("one", behaviour=Behaviour(lost_answers=1))
+    assert (await broker.place(order(limit="100.02"))).state is OrderState.REJECTED
+
+
 async def test_an_answer_takes_its_latency_on_the_market_clock_while_the_order_already_stands(venue: Venue) -> None:
     broker = venue.exchange.broker("one", behaviour=Behaviour(latency=timedelta(milliseconds=80)))
     updates = broker.updates()
