@@ -105,8 +105,8 @@ class Chain:
         )
 
 
-def listed(facts: Facts, underlying: str, day: date, *, around: float, reach: float, seed: int) -> Chain:
-    """The contract list of a day: weeklies and monthlies, strikes on the step within ``reach`` of ``around``.
+def listed(facts: Facts, underlying: str, day: date, *, lowest: float, highest: float, seed: int) -> Chain:
+    """The contract list of a day: weeklies and monthlies, strikes on the step from ``lowest`` to ``highest``.
 
     Raises:
         Invalid: nothing is known to be listed on that day.
@@ -115,9 +115,9 @@ def listed(facts: Facts, underlying: str, day: date, *, around: float, reach: fl
     found = listed_expiries(facts, underlying, day)
     if not found:
         raise Invalid(f"no expiry of {underlying} is known for {day}; the facts begin later, choose a later day")
-    lowest = int((Decimal(around * (1 - reach)) / step).to_integral_value(ROUND_FLOOR))
-    highest = int((Decimal(around * (1 + reach)) / step).to_integral_value(ROUND_CEILING))
-    strikes = tuple(step * n for n in range(max(lowest, 1), highest + 1))
+    first = int((Decimal(lowest) / step).to_integral_value(ROUND_FLOOR))
+    last = int((Decimal(highest) / step).to_integral_value(ROUND_CEILING))
+    strikes = tuple(step * n for n in range(max(first, 1), last + 1))
     exchange = exchange_of(facts, underlying)
     expiries = {
         each.date: Expiry(

@@ -29,10 +29,11 @@ from option_baskets.domain.session import (
     spot_frozen,
 )
 
-STALE_AFTER: Final = timedelta(seconds=10)
-VIX: Final = "INDIAVIX"
 _USUAL_SECONDS: Final = 375 * 60
 _AVERAGED_SECONDS: Final = 30 * 60
+_REACH: Final = 8.0
+"""Strikes are listed this many standard deviations of a day away, if that is more than the profile says."""
+_FARTHEST: Final = 0.6
 _PAISA: Final = Decimal("0.01")
 
 
@@ -75,8 +76,14 @@ class Index:
         self.surface = Surface(fair=fair, level=level, sky=sky, random=random, settlement=settlement)
         self.spot = _published(fair, halted)
         self.previous_close = level.previous_close
+        reach = min(max(self.profile.chain, _REACH * level.deviation), _FARTHEST)
         self.chain: Chain = listed(
-            facts, underlying, day, around=level.previous_close, reach=self.profile.chain, seed=seed
+            facts,
+            underlying,
+            day,
+            lowest=min(level.previous_close, level.open) * (1 - reach),
+            highest=max(level.previous_close, level.open) * (1 + reach),
+            seed=seed,
         )
         self.ticks = 1 / float(self.chain.tick)
 

@@ -14,8 +14,8 @@ from option_baskets.adapters.feeds.simulated.market import Index, SimulatedMarke
 from option_baskets.domain.contract import Contract, Listing, Side
 from option_baskets.domain.market import Quote
 
-STALE_AFTER: Final = timedelta(seconds=10)
 VIX: Final = "INDIAVIX"
+STALE_AFTER: Final = timedelta(seconds=10)
 _PAISA: Final = Decimal("0.01")
 
 
