@@ -19,7 +19,9 @@ $(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
 	@touch $@
 
 run: setup       ## play one simulated trading day with the demo baskets
-	@$(BIN)/baskets demo
+	@rm -rf out/demo
+	@$(BIN)/baskets run examples/conservative-income.toml examples/three-accounts.toml \
+		--date 2026-11-19 --seed 7 --speed max --data out/demo
 
 test: setup      ## all tests, with the slowest printed
 	@$(BIN)/pytest -n $(JOBS)

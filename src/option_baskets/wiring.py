@@ -1,9 +1,8 @@
 """Which adapter is used where. Everything above this file knows ports; everything below knows nothing of each other."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 
 from option_baskets.adapters.basket_file import BasketFile
@@ -16,7 +15,7 @@ from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.domain.events import Event, EventType
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.session import Session
-from option_baskets.engine.day import TradingDay
+from option_baskets.engine.day import TradingDay, Watch
 from option_baskets.engine.desk import AccountKey, Desk
 from option_baskets.engine.rates import Bucket, Rate
 from option_baskets.engine.report import DayRecord, record_of
@@ -109,7 +108,7 @@ class Embedded:
             if strategy.id not in strategies:
                 await self.books.delete_strategy(LOCAL_USER, strategy.id)
 
-    async def trading_day(self, progress: Callable[[datetime], None] = lambda _: None) -> TradingDay:
+    async def trading_day(self, watch: Watch = lambda _, __: None) -> TradingDay:
         """The engine over the accounts there are now, its handlers subscribed."""
         accounts = {(user, account.id): account for user, account in await self.books.all_accounts()}
         brokers: dict[AccountKey, Broker] = {
@@ -141,7 +140,7 @@ class Embedded:
                 trading.start(trading.alert(user, "handler_failed", message, level=Level.CRITICAL), name="alert")
 
         bus = InProcessBus(failed)
-        day = TradingDay(trading=trading, bus=bus, cadence=self.cadence, progress=progress)
+        day = TradingDay(trading=trading, bus=bus, cadence=self.cadence, watch=watch)
         bus.subscribe(EventType.REFRESH_MARKET_DATA, self._match_resting_orders)
         day.subscribe()
         return day
@@ -166,10 +165,10 @@ async def play(
     sessions: Sequence[Session],
     *,
     with_charges: bool = True,
-    progress: Callable[[datetime], None] = lambda _: None,
+    watch: Watch = lambda _, __: None,
 ) -> list[DayRecord]:
     """Trade the sessions one after another and return their records."""
-    day = await machine.trading_day(progress)
+    day = await machine.trading_day(watch)
     records = []
     for session in sessions:
         marks = await machine.books.last_ticks(session.date)

@@ -8,7 +8,6 @@ _COMMANDS = {
     "bench": "Measure this machine: the timer's precision, the replay's speed.",
     "calendar": "Sessions, holidays, expiries and lot sizes of a month.",
     "check": "Check basket files and say what to mend.",
-    "demo": "Play one simulated trading day with the demo baskets.",
     "import": "Turn market data files into the canonical form.",
     "replay": "Run baskets over recorded days.",
     "run": "Run the trading day: real or accelerated clock.",
@@ -47,7 +46,7 @@ def main() -> None:
 
     \b
     Examples:
-      baskets demo                                        a whole simulated day in seconds
+      baskets run examples/*.toml --speed max             a whole simulated day in seconds
       baskets check examples/conservative-income.toml     is this basket file right?
       baskets replay DIR --basket FILE --date 2022-06-30  what would it have done?
     """

@@ -162,3 +162,22 @@ def _price(value: Decimal | None) -> str:
 def _clock(at: datetime) -> str:
     local = at.astimezone(IST)
     return f"{local:%H:%M:%S}"
+
+
+class Live:
+    """Prints what happened since the last tick, while the day goes on."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._seen: set[Happening] = set()
+
+    def __call__(self, at: datetime, runs: Sequence[Run]) -> None:
+        new = {each for run in runs for each in of_run(run)} - self._seen
+        self._seen |= new
+        for each in sorted(new, key=lambda each: (each.at, each.rank, each.strategy, each.account, each.text)):
+            what = Text(f"{each.what:<12}", style=each.style)
+            place = f"{each.strategy} on {each.account}" if each.account else each.strategy
+            self._console.print(Text(f"{_clock(each.at)}  "), what, f"{place}  {each.text}", sep="", highlight=False)
+        if not new and at.minute % 15 == 0:
+            held = sum(1 for run in runs for position in run.positions if position.open)
+            self._console.print(f"[dim]{_clock(at)}  {held} positions open[/]", highlight=False)

@@ -96,8 +96,8 @@ def command(
         with_charges=not no_charges,
         facts=facts,
     )
-    with ticking(console, replay.ticks) as progress:
-        records = replay.run(state, speed=speed, progress=progress)
+    with ticking(console, replay.ticks) as watch:
+        records = replay.run(state, speed=speed, watch=watch)
     if len(records) > 1:
         show_days(console, records)
     for record in records:

@@ -4,9 +4,9 @@ import asyncio
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +22,7 @@ from option_baskets.domain.cadence import instants
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.session import IST, Session
+from option_baskets.engine.day import Watch
 from option_baskets.engine.report import DayRecord, as_json
 from option_baskets.engine.trading import Pace
 from option_baskets.wiring import Embedded, Market, play
@@ -86,7 +87,7 @@ class Replay:
         )
 
     def run(
-        self, state: Path | None, *, speed: float | None = None, progress: Callable[[datetime], None] = lambda _: None
+        self, state: Path | None, *, speed: float | None = None, watch: Watch = lambda _, __: None
     ) -> list[DayRecord]:
         """Play the days; with ``state`` the books stay there and an unfinished replay of the same inputs goes on.
 
@@ -95,9 +96,9 @@ class Replay:
         """
         if state is None:
             with tempfile.TemporaryDirectory(prefix="baskets-") as folder:
-                return self._play(Path(folder), speed, progress)
+                return self._play(Path(folder), speed, watch)
         self._claim(state)
-        return self._play(state, speed, progress, durable=True)
+        return self._play(state, speed, watch, durable=True)
 
     def _claim(self, state: Path) -> None:
         state.mkdir(parents=True, exist_ok=True)
@@ -112,9 +113,7 @@ class Replay:
                 where="--state",
             )
 
-    def _play(
-        self, folder: Path, speed: float | None, progress: Callable[[datetime], None], *, durable: bool = False
-    ) -> list[DayRecord]:
+    def _play(self, folder: Path, speed: float | None, watch: Watch, *, durable: bool = False) -> list[DayRecord]:
         async def main(clock: SimulatedClock) -> list[DayRecord]:
             market = Market(
                 feed=self.feed,
@@ -133,7 +132,7 @@ class Replay:
             )
             try:
                 await machine.adopt(self.baskets)
-                return await play(machine, self.sessions, with_charges=self.with_charges, progress=progress)
+                return await play(machine, self.sessions, with_charges=self.with_charges, watch=watch)
             finally:
                 await asyncio.shield(machine.close())
 

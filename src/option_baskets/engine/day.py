@@ -3,12 +3,13 @@
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from option_baskets.domain.cadence import Cadence
 from option_baskets.domain.events import Event, EventType, Tick
+from option_baskets.domain.run import Run
 from option_baskets.domain.session import Session
 from option_baskets.engine.duplicates import check_duplicates
 from option_baskets.engine.emitter import Emitter
@@ -21,6 +22,9 @@ from option_baskets.engine.timer import ticks
 from option_baskets.engine.trading import Trading
 from option_baskets.ports import Bus, Message
 
+Watch = Callable[[datetime, Sequence[Run]], None]
+"""Told after every tick: its instant, and the runs of the day so far."""
+
 CHECKED_WITHIN = timedelta(seconds=1)
 """How long an entry waits for the stop check of its own minute; longer than any check takes, shorter than a grace."""
 
@@ -32,7 +36,7 @@ class TradingDay:
     trading: Trading
     bus: Bus
     cadence: Cadence
-    progress: Callable[[datetime], None] = lambda _: None
+    watch: Watch = lambda _, __: None
     _checked: datetime | None = None
     _waiting: asyncio.Condition | None = None
 
@@ -71,7 +75,7 @@ class TradingDay:
         async for due in timer:
             await emitter.emit(due)
             await self._passed(due[-1].at)
-            self.progress(due[-1].at)
+            self.watch(due[-1].at, self.trading.runs.in_hand())
             if worker.done():
                 worker.result()
 

@@ -28,9 +28,21 @@ async def check_duplicates(trading: Trading, event: Event) -> None:
             continue
         recent = [report for report in reports if report.at >= since]
         if recent:
-            ours = await trading.books.orders_between(account[0], since, event.at + LOOK_BACK)
-            for key, message in findings(recent, [order for order in ours if order.intent.account == account[1]]):
+            ours = await _ours(trading, account, recent, event.at)
+            for key, message in findings(recent, ours):
                 await _alert_once(trading, account, key, message)
+
+
+async def _ours(trading: Trading, account: AccountKey, recent: Sequence[OrderReport], at: datetime) -> list[Order]:
+    """Our orders that the reports may be of: those of the look-back, and older ones by their tags."""
+    user_id, account_id = account
+    found = await trading.books.orders_between(user_id, at - LOOK_BACK, at + LOOK_BACK)
+    known = {order.intent.id for order in found}
+    for tag in {report.tag for report in recent} - known - {""}:
+        older = trading.desk.orders.get(tag) or await trading.books.order(user_id, tag)
+        if older is not None:
+            found.append(older)
+    return [order for order in found if order.intent.account == account_id]
 
 
 def findings(reports: Sequence[OrderReport], ours: Sequence[Order]) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ still close, so that no crash or late answer can turn a position round.
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ from option_baskets.domain.ids import Action, intent_id
 from option_baskets.domain.market import Quote, Snapshot
 from option_baskets.domain.order import Intent, Order
 from option_baskets.domain.reasons import Reason
-from option_baskets.domain.run import LegPosition, Run
+from option_baskets.domain.run import LegPosition
 from option_baskets.engine.desk import urgency_of_exit
 from option_baskets.engine.limits import marketable
 from option_baskets.engine.rates import Urgency
@@ -33,18 +33,18 @@ async def close(trading: Trading, key: RunKey, account: str) -> None:
     One closer works on an account's part at a time. What is still open when its contracts stop trading is alerted.
     """
     async with trading.exit_lock(key, account):
-        while _to_close(trading.runs.get(key), account):
+        while _to_close(trading, key, account):
             await _cancel_entries(trading, key, account)
             for side in (Side.BUY, Side.SELL):
                 positions = [
                     position
-                    for position in _to_close(trading.runs.get(key), account)
+                    for position in _to_close(trading, key, account)
                     if position.open and position.side is side.opposite
                 ]
-                if side is Side.SELL and _closing_shorts(trading.runs.get(key), account):
+                if side is Side.SELL and _closing_shorts(trading, key, account):
                     break
                 await _wave(trading, key, positions, side)
-            if not any(position.open for position in _to_close(trading.runs.get(key), account)):
+            if not any(position.open for position in _to_close(trading, key, account)):
                 return
             if trading.clock.now() >= trading.close_of_day():
                 await _give_up(trading, key, account)
@@ -52,36 +52,40 @@ async def close(trading: Trading, key: RunKey, account: str) -> None:
             await trading.clock.sleep_until(trading.clock.now() + _AGAIN_AFTER)
 
 
-async def chase(trading: Trading, order: Order, snapshot: Snapshot, urgency: Urgency) -> None:
-    """Move a working order's limit to where it fills now; an entry never beyond its cap."""
+async def chase(trading: Trading, order: Order, snapshot: Snapshot, urgency: Urgency) -> bool:
+    """Move a working order's limit to where it fills now, an entry never beyond its cap; whether it had to move."""
     intent = order.intent
     quote = snapshot.quote(intent.contract)
     listing = snapshot.listing(intent.contract)
     if quote is None or listing is None or not order.broker_order_id:
-        return
+        return False
     limit = marketable(intent.side, quote, listing.tick, intent.cap)
-    if limit != order.limit:
-        await trading.desk.reprice(order, limit, urgency)
+    if limit == order.limit:
+        return False
+    await trading.desk.reprice(order, limit, urgency)
+    return True
 
 
-def _to_close(run: Run, account: str) -> list[LegPosition]:
-    """Positions marked to be closed that are still open or may still be filled."""
+def _to_close(trading: Trading, key: RunKey, account: str) -> list[LegPosition]:
+    """Positions marked to be closed that are still open or may still be filled, and whose contracts still exist."""
+    today = trading.close_of_day().date()
     return [
         position
-        for position in run.positions
+        for position in trading.runs.get(key).positions
         if position.account == account
+        and position.contract.expiry >= today
         and position.exit_reason is not None
         and (position.open or not position.entry_final)
     ]
 
 
-def _closing_shorts(run: Run, account: str) -> bool:
-    return any(position.side is Side.SELL and position.open for position in _to_close(run, account))
+def _closing_shorts(trading: Trading, key: RunKey, account: str) -> bool:
+    return any(position.side is Side.SELL and position.open for position in _to_close(trading, key, account))
 
 
 async def _cancel_entries(trading: Trading, key: RunKey, account: str) -> None:
     """End the working entries of what is being closed, so that nothing more is filled."""
-    closing = {position.key for position in _to_close(trading.runs.get(key), account)}
+    closing = {position.key for position in _to_close(trading, key, account)}
     working = [
         order
         for order in trading.desk.of_run(key)
@@ -106,13 +110,15 @@ async def _wave(trading: Trading, key: RunKey, positions: Sequence[LegPosition],
     await desk.send(orders, urgency)
     ids = [order.intent.id for order in orders]
     started = clock.now()
-    for _ in range(trading.pace.chases_an_order):
-        if await desk.final_by(ids, clock.now() + trading.pace.chase_every) or clock.now() >= trading.close_of_day():
+    chased: Counter[str] = Counter()
+    while not await desk.final_by(ids, clock.now() + trading.pace.chase_every):
+        if clock.now() >= trading.close_of_day() or max(chased.values(), default=0) >= trading.pace.chases_an_order:
             break
         await _warn_if_slow(trading, key, started)
         snapshot = await trading.market.snapshot(clock.now())
         working = [desk.orders[intent] for intent in ids if not desk.orders[intent].state.is_final]
-        await asyncio.gather(*(chase(trading, order, snapshot, urgency) for order in working))
+        moved = await asyncio.gather(*(chase(trading, order, snapshot, urgency) for order in working))
+        chased.update(order.intent.id for order, has_moved in zip(working, moved, strict=True) if has_moved)
     working = [desk.orders[intent] for intent in ids if not desk.orders[intent].state.is_final]
     await asyncio.gather(*(desk.cancel(order, urgency, Reason.NOT_FILLED) for order in working))
 
@@ -183,7 +189,7 @@ async def _warn_if_slow(trading: Trading, key: RunKey, started: datetime) -> Non
 async def _give_up(trading: Trading, key: RunKey, account: str) -> None:
     run = trading.runs.get(key)
     held: defaultdict[str, int] = defaultdict(int)
-    for position in _to_close(run, account):
+    for position in _to_close(trading, key, account):
         held[position.contract.name] += position.open * position.side.sign
     text = ", ".join(f"{units:+d} {name}" for name, units in sorted(held.items()))
     message = f"{run.strategy.name} on {account} ends the day with {text} that could not be closed"

@@ -34,6 +34,10 @@ class OpenRuns:
         """Open runs, ordered by user and id, so that whatever is done to all of them is done in one order."""
         return tuple(run for _, run in sorted(self._runs.items()) if not run.status.is_over)
 
+    def in_hand(self) -> tuple[Run, ...]:
+        """The runs of the day, over or not, in the same order."""
+        return tuple(run for _, run in sorted(self._runs.items()))
+
     def get(self, key: RunKey) -> Run:
         return self._runs[key]
 

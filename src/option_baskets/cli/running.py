@@ -1,0 +1,161 @@
+"""The long-running process: days one after another, on the real clock, an accelerated one, or in simulated time."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import IO, Any
+
+from option_baskets.adapters.basket_file import BasketFile
+from option_baskets.adapters.brokers.fills import QuotedFills, RecordedFills
+from option_baskets.adapters.clock import RealClock, SimulatedClock, run_simulated
+from option_baskets.adapters.feeds.recorded import RecordedFeed
+from option_baskets.adapters.feeds.simulated import SimulatedFeed
+from option_baskets.domain.errors import Invalid, Unavailable
+from option_baskets.domain.facts import Facts
+from option_baskets.domain.session import IST, Session, contract_close, next_session_day, session_on
+from option_baskets.engine.day import Watch
+from option_baskets.engine.rates import Rate
+from option_baskets.engine.report import DayRecord
+from option_baskets.ports import Clock
+from option_baskets.wiring import Embedded, Market, play
+
+
+class Speed:
+    """How market time passes: as it is (``real``), N times faster, or in no time at all (``max``)."""
+
+    def __init__(self, text: str) -> None:
+        self.is_real = text == "real"
+        self.is_simulated = text == "max"
+        self.factor = 1.0
+        if not (self.is_real or self.is_simulated):
+            try:
+                self.factor = float(text)
+            except ValueError:
+                self.factor = 0.0
+            if not 0 < self.factor < float("inf"):
+                raise Invalid(f"{text!r} is neither real, max nor a number above 0, e.g. --speed 60", where="--speed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """What ``baskets run`` does, with everything read and checked."""
+
+    data: Path
+    baskets: tuple[BasketFile, ...]
+    facts: Facts
+    speed: Speed
+    recorded: RecordedFeed | None
+    seed: int
+    with_charges: bool
+
+    def days(self, first: date | None, count: int | None) -> Iterator[Session]:
+        """The sessions to trade, from ``first`` (default: today, or the first recorded day) on.
+
+        Raises:
+            Invalid: nothing is recorded from that day on.
+        """
+        if self.recorded is not None:
+            days = [day for day in self.recorded.sessions() if first is None or day >= first]
+            if not days:
+                raise Invalid(f"nothing is recorded from {first or 'the beginning'} on", where="--date")
+            yield from (self.recorded.session(day) for day in days[: count or 1])
+            return
+        now = RealClock().now().astimezone(IST)
+        day = first or now.date()
+        made = 0
+        while count is None or made < count:
+            session = session_on(self.facts, day)
+            if session is not None and not (self.speed.is_real and session.close <= now):
+                made += 1
+                yield session
+            day = next_session_day(self.facts, day)
+
+    def trade(self, sessions: Iterator[Session], *, watch: Watch, done: Callable[[DayRecord], None]) -> None:
+        """Trade the sessions; each day's record goes to ``done`` when it ends. Interrupted, the books stay as they are.
+
+        Raises:
+            Unavailable: another process works in the data folder.
+        """
+        with self._alone():
+            for session in sessions:
+                for record in self._trade(session, watch):
+                    done(record)
+
+    def _trade(self, session: Session, watch: Watch) -> list[DayRecord]:
+        if self.speed.is_simulated:
+            return run_simulated(lambda clock: self._day(session, clock, watch), session.starts)
+        start = None if self.speed.is_real and self.recorded is None else session.starts
+        clock = RealClock(self.speed.factor, start, zone=IST)
+        return asyncio.run(_until_terminated(self._day(session, clock, watch)))
+
+    async def _day(self, session: Session, clock: Clock, watch: Watch) -> list[DayRecord]:
+        in_simulated_time = isinstance(clock, SimulatedClock)
+        machine = Embedded(
+            data=self.data,
+            market=self._market(session),
+            clock=clock,
+            facts=self.facts,
+            rate=Rate(),
+            threaded=not in_simulated_time,
+            durable=not in_simulated_time,
+        )
+        try:
+            await machine.adopt(self.baskets)
+            return await play(machine, [session], with_charges=self.with_charges, watch=watch)
+        finally:
+            await asyncio.shield(machine.close())
+
+    def _market(self, session: Session) -> Market:
+        if self.recorded is not None:
+            return Market(
+                feed=self.recorded,
+                fills=RecordedFills(self.recorded),
+                is_trading=lambda _, at: session.is_trading(at),
+            )
+        underlyings = sorted({strategy.underlying for file in self.baskets for strategy in file.strategies})
+        feed = SimulatedFeed(self.facts, seed=self.seed, underlyings=underlyings)
+        return Market(
+            feed=feed,
+            fills=QuotedFills(depth=feed),
+            is_trading=lambda contract, at: (
+                session.is_trading(at) and at < contract_close(self.facts, session, contract.expiry)
+            ),
+        )
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold the data folder: two engines on one journal would order everything twice."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        path = self.data / "lock"
+        with path.open("a+", encoding="utf-8") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise Unavailable(
+                    f"process {_holder(lock)} trades in {self.data}; stop it, or give another --data folder"
+                ) from None
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+
+def _holder(lock: IO[str]) -> str:
+    lock.seek(0)
+    return lock.read().strip() or "(unknown)"
+
+
+async def _until_terminated(work: Coroutine[Any, Any, list[DayRecord]]) -> list[DayRecord]:
+    """Do the work; a SIGTERM cancels it as Ctrl-C does."""
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
