@@ -1,5 +1,6 @@
 """A folder of later revisions: each row in force without code, each bad row named with file, row, value and way out."""
 
+import re
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -175,3 +176,14 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match="is not a folder"):
         load(tmp_path / "absent")
+
+
+def test_the_folder_in_the_documentation_works_as_written(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "market-facts.md").read_text(encoding="utf-8")
+    written = re.findall(r"^my-facts/(\S+)\n((?:[^`\n]+\n)+)", text, re.MULTILINE)
+    for name, lines in written:
+        (tmp_path / name).write_text(lines, encoding="utf-8")
+    facts = load(tmp_path)
+    assert [name for name, _ in written] == ["lots.csv", "holidays.csv"]
+    assert lot_size(facts, "NIFTY", date(2027, 1, 5), WEEKLY, date(2027, 1, 4)) == 75
+    assert session_on(facts, date(2026, 12, 1)) is None
