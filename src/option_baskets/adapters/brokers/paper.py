@@ -287,6 +287,8 @@ class PaperBroker:
     def _taken(self, intent: Intent, at: datetime, snapshot: Snapshot) -> _Working:
         """The order as it is after it arrived, and what it traded at once."""
         day = at.date()
+        if day not in self._numbers:
+            self._forget_before(day)
         self._numbers[day] = number = self._numbers[day] + 1
         contract = intent.contract
         listing = snapshot.listing(contract)
@@ -414,6 +416,14 @@ class PaperBroker:
             self._net[report.contract] += traded * report.side.sign
         for updates in self._subscribers:
             updates.put(report)
+
+    def _forget_before(self, day: date) -> None:
+        """Earlier days are in the book; in memory is only what can still change."""
+        self._orders = {
+            order_id: working
+            for order_id, working in self._orders.items()
+            if working.entry.day >= day or not working.report.state.is_final
+        }
 
     def _hold(self, contract: Contract, net: int) -> None:
         self._net[contract] = net
