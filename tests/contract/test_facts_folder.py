@@ -1,8 +1,10 @@
 """A folder of later revisions: each row in force without code, each bad row named with file, row, value and way out."""
 
+import csv
 import re
 from datetime import date
 from decimal import Decimal
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -187,3 +189,12 @@ def test_the_folder_in_the_documentation_works_as_written(tmp_path: Path) -> Non
     assert [name for name, _ in written] == ["lots.csv", "holidays.csv"]
     assert lot_size(facts, "NIFTY", date(2027, 1, 5), WEEKLY, date(2027, 1, 4)) == 75
     assert session_on(facts, date(2026, 12, 1)) is None
+
+
+def test_every_source_a_row_names_is_explained() -> None:
+    folder = files("option_baskets") / "facts"
+    explained = set(re.findall(r"\b[A-Z]\d+\b", (folder / "README.md").read_text(encoding="utf-8")))
+    for path in (each for each in folder.iterdir() if each.name.endswith(".csv")):
+        for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines()):
+            ids = {source for source in row["sources"].split(";") if "/" not in source}
+            assert (ids and ids <= explained) or "/" in row["sources"], (path.name, row)

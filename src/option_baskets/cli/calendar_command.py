@@ -131,7 +131,10 @@ def _contracts(facts: Facts, on: date, expiries: dict[str, tuple[ListedExpiry, .
         table.add_row(
             name,
             exchange_of(facts, name),
-            *(_days(expiry for expiry in dated if expiry.series is series) for series in list(ListedSeries)[:2]),
+            *(
+                _days(expiry for expiry in dated if expiry.series is series)
+                for series in (ListedSeries.WEEKLY, ListedSeries.MONTHLY)
+            ),
             ", ".join(dict.fromkeys(_lot(facts, name, expiry) for expiry in dated)) or "-",
             str(freeze) if freeze else "-",
             f"{strike_step(facts, name, on):f}",
