@@ -131,10 +131,8 @@ def _contracts(facts: Facts, on: date, expiries: dict[str, tuple[ListedExpiry, .
         table.add_row(
             name,
             exchange_of(facts, name),
-            *(
-                _days(expiry for expiry in dated if expiry.series is series)
-                for series in (ListedSeries.WEEKLY, ListedSeries.MONTHLY)
-            ),
+            _days(dated, ListedSeries.WEEKLY),
+            _days(dated, ListedSeries.MONTHLY),
             ", ".join(dict.fromkeys(_lot(facts, name, expiry) for expiry in dated)) or "-",
             str(freeze) if freeze else "-",
             f"{strike_step(facts, name, on):f}",
@@ -142,8 +140,8 @@ def _contracts(facts: Facts, on: date, expiries: dict[str, tuple[ListedExpiry, .
     return table
 
 
-def _days(expiries: Iterator[ListedExpiry]) -> str:
-    return ", ".join(f"{expiry.date:%d}" for expiry in expiries) or "-"
+def _days(expiries: tuple[ListedExpiry, ...], series: ListedSeries) -> str:
+    return ", ".join(f"{expiry.date:%d}" for expiry in expiries if expiry.series is series) or "-"
 
 
 def _lot(facts: Facts, name: str, expiry: ListedExpiry) -> str:
