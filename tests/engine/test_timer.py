@@ -287,3 +287,12 @@ def test_a_step_of_the_wall_clock_loses_and_repeats_no_tick_and_makes_none_early
         assert [tick.at for tick in seen if tick.late] == ([at(10, n) for n in range(1, 7)] if step > MINUTE else [])
 
     run_simulated(main, at(9))
+
+
+def test_the_table_in_the_documentation_loads_as_written(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "timer.md").read_text(encoding="utf-8")
+    block = page.partition("```toml\n")[2].partition("```")[0]
+    path = write(tmp_path)
+    others = path.read_text(encoding="utf-8").replace('[CheckStopLoss]\nevery = "1m"\n', "")
+    path.write_text(others + block, encoding="utf-8")
+    assert load_cadence(path).boundary == 15 * SECOND

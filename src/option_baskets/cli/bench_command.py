@@ -1,6 +1,7 @@
 """``baskets bench``: figures of this machine."""
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
@@ -76,6 +77,7 @@ def compare(
     if peers:
         contenders.append(("plain sleep", plain_sleep, peers))
     loads = [False, True] if busy else [False]
+    before = os.getloadavg()[0]
     results: list[tuple[str, bool, Precision]] = []
     with _progress(console, len(loads) * sum(number for _, _, number in contenders)) as bar:
         for load in loads:
@@ -85,7 +87,8 @@ def compare(
                     run = run_real if wakes is our_timer else asyncio.run
                     results.append((name, load, run(measured(wakes, number, length, each))))
     console.print(_table(results, length))
-    console.print("drift: ms the offset grows in 1,000 boundaries; CPU: microseconds a wake-up\n", highlight=False)
+    console.print("drift: ms the offset grows in 1,000 boundaries; CPU: microseconds a wake-up", highlight=False)
+    console.print(f"load before the measurement: {before:.2f} on {os.cpu_count()} cores\n", highlight=False)
     for line in _verdicts([(load, result) for name, load, result in results if name == "ours"]):
         console.print(line, highlight=False)
     if peers and not find_spec("apscheduler"):
@@ -121,7 +124,7 @@ def _table(results: list[tuple[str, bool, Precision]], length: timedelta) -> Tab
     table = Table(title=title, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("timer", no_wrap=True)
     table.add_column("core")
-    for heading in ("n", "min", "p50", "p99", "max", "early", "drift", "CPU µs"):
+    for heading in ("n", "min", "p50", "p99", "max", "early", "drift", "CPU"):
         table.add_column(heading, justify="right")
     for name, load, result in results:
         figures = [result.percentile(percent) for percent in (0, 50, 99, 100)]
