@@ -23,7 +23,7 @@ from option_baskets.domain.errors import Invalid, NotFound
 from option_baskets.domain.order import OrderReport, OrderState
 from option_baskets.domain.risk import Approved
 from tests.contract.venue import CALL, CLOSE, DAY, DEEP, LISTINGS, LOT, OPEN, PUT, Venue, open_venue, order
-from tests.engine.small_market import HandClock, option
+from tests.engine.small_market import option
 
 
 @pytest.fixture(params=["paper"])
@@ -83,8 +83,7 @@ async def test_04_an_order_an_exchange_would_not_take_is_rejected_with_a_message
 
 @pytest.mark.parametrize("at", [OPEN - timedelta(microseconds=1), CLOSE], ids=["before the open", "at the close"])
 async def test_04_an_order_outside_the_session_is_rejected(venue: Venue, at: datetime) -> None:
-    clock = HandClock(at)
-    venue.exchange.clock = clock
+    venue.clock.move_to(at + timedelta(days=1))
     report = await venue.broker().place(order())
     assert report.state is OrderState.REJECTED
     assert "not trading" in report.message
