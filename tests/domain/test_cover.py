@@ -1,5 +1,6 @@
 """I4 before any order: a file may not plan to leave a short with less cover than it has at full entry."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import date, time
 from decimal import Decimal
@@ -203,6 +204,61 @@ def most_covered(stakes: list[Stake], short: ContractType) -> int:
 @given(stakes=STAKES, short=st.sampled_from([CE, PE]))
 def test_the_greedy_count_of_cover_is_the_best_there_is(stakes: list[Stake], short: ContractType) -> None:
     assert covered(stakes, short) == most_covered(stakes, short)
+
+
+LEGS = st.lists(
+    st.builds(
+        leg,
+        st.sampled_from(["SELL CE", "BUY CE", "BUY FUT", "SELL PE", "BUY PE", "SELL FUT"]).map(
+            lambda each: f"x {each}"
+        ),
+        stop=st.sampled_from([None, STOP]),
+        expiry=st.builds(ExpiryRule, offset=st.integers(0, 2)),
+        ratio=st.integers(1, 3),
+    ),
+    min_size=1,
+    max_size=5,
+)
+
+
+def staked(legs: Iterable[LegSpec], strategy: Strategy) -> list[Stake]:
+    return [
+        Stake(
+            leg=each.id,
+            side=each.side,
+            type=each.type,
+            expiry=strategy.expiry_rule(each).offset,
+            quantity=each.ratio,
+        )
+        for each in legs
+    ]
+
+
+def state_with_less_cover(strategy: Strategy) -> bool:
+    """Whether legs with a rule can close so that the shorts left have less cover than all legs of the plan give."""
+    closable = [each for each in strategy.legs if each.stop is not None]
+    for count in range(len(closable) + 1):
+        for closed in combinations(closable, count):
+            left = [each for each in strategy.legs if each not in closed]
+            shorts = [each for each in left if is_short(each)]
+            covers = [each for each in left if not is_short(each)]
+            planned = [each for each in strategy.legs if not is_short(each)]
+            for short in (CE, PE):
+                if covered(staked(shorts + covers, strategy), short) < covered(
+                    staked(shorts + planned, strategy), short
+                ):
+                    return True
+    return False
+
+
+def is_short(each: LegSpec) -> bool:
+    return each.side is Side.SELL and each.type.is_option
+
+
+@given(legs=LEGS, count=st.integers(1, 3))
+def test_cover_is_lost_exactly_where_some_order_of_rules_firing_loses_it(legs: list[LegSpec], count: int) -> None:
+    strategy = plan(*(replace(each, id=str(number)) for number, each in enumerate(legs)))
+    assert bool(lost_cover(strategy, [lots(count)])) == state_with_less_cover(strategy)
 
 
 @given(stakes=STAKES)

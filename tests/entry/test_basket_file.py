@@ -332,6 +332,13 @@ def test_an_account_id_that_could_not_be_part_of_a_key_is_refused() -> None:
     assert '7: accounts[0].id: "zerodha#1" is no id' in only_problem(STRADDLE.replace("zerodha-1", "zerodha#1"))
 
 
+def test_a_key_below_the_wrong_header_is_sent_back_to_its_own() -> None:
+    message = only_problem(straddle_with("  [[strategies.alloc", "  naked = true\n  [[strategies.alloc"))
+    assert "26: strategies[0].legs[1].naked: no such key; it belongs to strategies[0]; move it up" in message
+    message = only_problem("[basket]\n" + STRADDLE.replace("[basket]\n", ""))
+    assert "2: basket.format: no such key; it belongs to the top of the file" in message
+
+
 def test_a_bought_leg_cannot_lose_more_than_it_cost() -> None:
     text = straddle_with('"SELL"\n  type = "CE"', '"BUY"\n  type = "CE"').replace("percent = 25", "percent = 100", 1)
     assert "20: strategies[0].legs[0].stop.percent: 100 can never fire: a BUY leg" in only_problem(text)

@@ -80,6 +80,13 @@ def test_an_underlying_is_known_once_a_facts_folder_has_it(tmp_path: Path) -> No
     assert check("--facts", str(tmp_path), str(path)).exit_code == 0
 
 
+def test_the_output_on_the_page_is_the_real_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    page = (ROOT / "docs" / "strategy-files.md").read_text(encoding="utf-8")
+    command, shown = page.partition("```console\n$ baskets check ")[2].partition("```")[0].split("\n", 1)
+    assert [line.rstrip() for line in check(command).stdout.splitlines()] == shown.splitlines()
+
+
 def test_help_has_examples_that_name_files_that_exist() -> None:
     named = re.findall(r"examples/\S+\.toml", check("--help").stdout)
     assert named

@@ -92,9 +92,10 @@ def _assignment(key: str, value: str) -> str:
 class Fields:
     """One table. Each key is asked for once; ``close`` reports the keys nobody asked for."""
 
-    def __init__(self, value: object, where: str, report: Report) -> None:
+    def __init__(self, value: object, where: str, report: Report, parent: "Fields | None" = None) -> None:
         self.where = where
         self.report = report
+        self._parent = parent
         self._table: Mapping[str, object] = value if isinstance(value, dict) else {}
         self._asked: list[str] = []
         self._before = len(report.problems)
@@ -120,8 +121,19 @@ class Fields:
     def close(self, what: str = "key") -> None:
         for key in self._table:
             if key not in self._asked:
-                guess = nearest(key, self._asked) or "remove it."
-                self.add(key, f"no such {what}; {guess} Known: {', '.join(self._asked)}")
+                way_out = self._moved_up(key) or nearest(key, self._asked) or "remove it."
+                self.add(key, f"no such {what}; {way_out} Known: {', '.join(self._asked)}")
+
+    def _moved_up(self, key: str) -> str:
+        """TOML gives a key to the last header above it; say so where an outer table would have taken it."""
+        outer = self._parent
+        while outer is not None and key not in outer._asked:
+            outer = outer._parent
+        if outer is None:
+            return ""
+        if not outer.where:
+            return "it belongs to the top of the file, above the first header."
+        return f"it belongs to {outer.where}; move it up, above the headers inside that."
 
     def raw(self, key: str, example: str, *, required: bool) -> object | None:
         self._asked.append(key)
@@ -226,7 +238,7 @@ class Fields:
     def table(self, key: str, example: str, *, required: bool = True) -> "Fields | None":
         value = self.raw(key, example, required=required)
         if isinstance(value, dict):
-            return Fields(value, extend(self.where, key), self.report)
+            return Fields(value, extend(self.where, key), self.report, self)
         if value is not None:
             self.add(key, f"{shown(value)} is not a table; write for example {_assignment(key, str(example))}")
         return None
@@ -235,7 +247,7 @@ class Fields:
         """The tables of an array, which must not be empty. ``header`` is how a person starts one."""
         path = extend(self.where, key)
         for index, value in self.elements(key, f"a table {header}", required=True):
-            yield Fields(value, extend(path, index), self.report)
+            yield Fields(value, extend(path, index), self.report, self)
 
     def elements(self, key: str, example: str, *, required: bool = False) -> list[tuple[int, object]]:
         """The elements of an array with their index. An array that is there is not empty."""
