@@ -59,12 +59,23 @@ def rejections(folder: Path) -> list[tuple[int, str]]:
 def nifty(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder of all imported NIFTY days, and what the command said."""
     out = tmp_path_factory.mktemp("nifty")
-    return out, imported(*minute_close(shared), "--lot-size", 50, "--out", out).output
+    return out, imported(*minute_close(shared / "data" / "intraday"), "--lot-size", 50, "--out", out).output
 
 
-def minute_close(shared: Path) -> tuple[object, ...]:
+def minute_close(folder: Path) -> tuple[object, ...]:
+    return ("minute-close", "--options", folder / OPTIONS, "--index", folder / INDEX_FILE, "--underlying", "NIFTY")
+
+
+@pytest.fixture(scope="module")
+def two_days(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the first two days of the NIFTY files."""
+    folder = tmp_path_factory.mktemp("two-days")
+    days = pl.col("date").is_in(["2022-06-08", "2022-06-09"])
     intraday = shared / "data" / "intraday"
-    return ("minute-close", "--options", intraday / OPTIONS, "--index", intraday / INDEX_FILE, "--underlying", "NIFTY")
+    pl.read_parquet(intraday / OPTIONS).filter(days).write_parquet(folder / OPTIONS)
+    index = pl.read_csv(intraday / INDEX_FILE, infer_schema=False).filter(days)
+    (folder / INDEX_FILE).write_bytes(gzip.compress(index.write_csv().encode()))
+    return folder
 
 
 def test_every_nifty_day_of_2022_holds_each_row_of_its_source_that_lies_in_the_session(
@@ -120,24 +131,26 @@ def test_the_bars_after_the_close_are_rejected_with_file_and_row(nifty: tuple[Pa
 
 
 def test_the_same_files_become_the_same_bytes(nifty: tuple[Path, str], shared: Path, tmp_path: Path) -> None:
-    imported(*minute_close(shared), "--lot-size", "NIFTY=50", "--date", "2022-07-11", "--out", tmp_path)
+    imported(
+        *minute_close(shared / "data" / "intraday"), "--lot-size", "NIFTY=50", "--date", "2022-07-11", "--out", tmp_path
+    )
     assert sorted(each.name for each in tmp_path.iterdir()) == ["2022-07-11.parquet", "rejected.csv"]
     for name in ("2022-07-11.parquet", "rejected.csv"):
         assert (tmp_path / name).read_bytes() == (nifty[0] / name).read_bytes()
 
 
-def test_a_lot_size_nobody_knows_is_asked_for_and_nothing_is_written(shared: Path, tmp_path: Path) -> None:
+def test_a_lot_size_nobody_knows_is_asked_for_and_nothing_is_written(two_days: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    said = refused(*minute_close(shared), "--out", out)
+    said = refused(*minute_close(two_days), "--out", out)
     assert "NIFTY 2022-06-09: neither the source nor our facts know its lot size on 2022-06-08" in said
     assert "--lot-size NIFTY=N" in said
     assert not out.exists()
 
 
-def test_given_windows_replace_those_of_our_facts(shared: Path, tmp_path: Path) -> None:
-    arguments = (*minute_close(shared), "--lot-size", 50, "--date", "2022-06-30", "--out", tmp_path)
+def test_given_windows_replace_those_of_our_facts(two_days: Path, tmp_path: Path) -> None:
+    arguments = (*minute_close(two_days), "--lot-size", 50, "--date", "2022-06-09", "--out", tmp_path)
     imported(*arguments, "--session", "09:15-10:00,11:30-12:30")
-    session = read(tmp_path / "2022-06-30.parquet")
+    session = read(tmp_path / "2022-06-09.parquet")
     assert [(f"{each.open:%H:%M}", f"{each.close:%H:%M}") for each in session.session.windows] == [
         ("09:15", "10:00"),
         ("11:30", "12:30"),
@@ -146,7 +159,7 @@ def test_given_windows_replace_those_of_our_facts(shared: Path, tmp_path: Path) 
     said = refused(*arguments)
     assert "other content" in said and "--replace" in said
     imported(*arguments, "--replace")
-    assert closes(read(tmp_path / "2022-06-30.parquet"), INDEX).height == 2 * 375
+    assert closes(read(tmp_path / "2022-06-09.parquet"), INDEX).height == 2 * 375
 
 
 # ---------------------------------------------------------------- ohlcv-vendor
@@ -357,8 +370,8 @@ def test_a_file_of_the_wrong_shape_is_named_with_what_it_lacks(shared: Path, tmp
     assert not (tmp_path / "out").exists()
 
 
-def test_a_full_disk_ends_in_a_message_and_leaves_no_half_file(shared: Path, tmp_path: Path) -> None:
-    arguments = (*minute_close(shared), "--lot-size", 50, "--out", tmp_path)
+def test_a_full_disk_ends_in_a_message_and_leaves_no_half_file(two_days: Path, tmp_path: Path) -> None:
+    arguments = (*minute_close(two_days), "--lot-size", 50, "--out", tmp_path)
     imported(*arguments, "--date", "2022-06-08")
     before = {each.name: each.read_bytes() for each in tmp_path.iterdir()}
     limit = 40_000  # bytes a file; every session is larger, so that writing one ends in EFBIG half-way
