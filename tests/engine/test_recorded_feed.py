@@ -327,6 +327,8 @@ async def test_the_feed_opens_the_session_of_the_instant_and_says_what_it_has(tm
     snapshot = await feed.snapshot(at(9, 16).astimezone(UTC))
     assert snapshot.quote(CALL).last == Decimal(100)  # type: ignore[union-attr]
     assert snapshot.stale_after == 3 * MINUTE
+    assert feed.session(DAY).close == at(15, 40)
+    assert feed.fill_price(CALL, at(9, 16)) == Decimal(100)
     with pytest.raises(NotFound, match="no session of 2026-11-21; it has 1 dates from 2026-11-20"):
         await feed.snapshot(at(9, 16) + timedelta(days=1))
     with pytest.raises(NotFound, match="no directory"):

@@ -230,6 +230,14 @@ class RecordedFeed:
         """As that of the instant's market."""
         return self.market(at.astimezone(IST).date()).fill_price(contract, at)
 
+    def session(self, day: date) -> Session:
+        """When that day was traded, as its file says. Raises as ``market`` does."""
+        return self.market(day).recorded.session
+
+    def fill_price(self, contract: Contract, at: datetime) -> Decimal | None:
+        """RecordedMarket.fill_price of the session of ``at``: for the paper exchange alone."""
+        return self.market(at.astimezone(IST).date()).fill_price(contract, at)
+
     async def snapshot(self, at: datetime) -> RecordedSnapshot:
         return self.market(at.astimezone(IST).date()).snapshot(at)
 
