@@ -55,6 +55,21 @@ def test_sleepers_due_together_wake_in_the_order_they_lay_down() -> None:
     assert run_simulated(main, NINE) == [*range(0, 100, 2), *range(1, 100, 2)]
 
 
+def test_sleepers_due_together_wake_in_order_wherever_they_lay_down() -> None:
+    async def main(clock: SimulatedClock) -> list[int]:
+        woken: list[int] = []
+
+        async def sleep(number: int) -> None:
+            await clock.sleep_until(NINE + number * timedelta(microseconds=70_001))
+            await clock.sleep_until(NINE + MINUTE)
+            woken.append(number)
+
+        await asyncio.gather(*(sleep(number) for number in range(800)))
+        return woken
+
+    assert run_simulated(main, NINE) == list(range(800))
+
+
 def test_two_runs_of_one_program_interleave_in_one_way() -> None:
     async def main(clock: SimulatedClock) -> list[tuple[datetime, int, int]]:
         trace: list[tuple[datetime, int, int]] = []

@@ -93,8 +93,6 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         self._jumps = _Jumps(speed, self._waiting)
         self._sequence = itertools.count()
         super().__init__(self._jumps)
-        # How early, in seconds, the loop may run a timer: above the rounding of a float, below a microsecond.
-        self._clock_resolution = 2 * _SLACK
 
     def now(self) -> datetime:
         return self._start + self._jumps.elapsed * _MICROSECOND
@@ -109,9 +107,9 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         *args: *Ts,
         context: Context | None = None,
     ) -> asyncio.TimerHandle:
-        """As the standard loop does, which says nothing of the order of timers with one ``when``."""
+        """As the standard loop, which says nothing of the order of timers due together, in whole microseconds."""
         self._check_closed()  # type: ignore[attr-defined]
-        timer = _Timer(when, callback, args, self, context)
+        timer = _Timer(math.ceil((when - _SLACK) * 1e6) / 1e6, callback, args, self, context)
         timer.sequence = next(self._sequence)
         heapq.heappush(self._scheduled, timer)  # type: ignore[attr-defined]
         timer._scheduled = True  # type: ignore[attr-defined]
@@ -156,7 +154,6 @@ def run_simulated(
 _SLACK = 1e-7
 """Seconds by which a float ``when`` may miss its microsecond; holds for about ten years of virtual time."""
 
-
 _SELECTABLE = 1024
 """``select`` knows no descriptor from here on. The loop's own is made first and is low."""
 
@@ -196,7 +193,7 @@ class _Jumps(selectors.DefaultSelector):
             return ready
         if timeout is None:
             raise Halt(f"deadlock in simulated time: nothing is due and all tasks wait: {self._waiting()}")
-        elapsed = self.elapsed + math.ceil((timeout - _SLACK) * 1e6)
+        elapsed = self.elapsed + round(timeout * 1e6)
         if self._speed is not None:
             rest = self._began + elapsed / 1e6 / self._speed - time.monotonic()
             if rest > 0 and (ready := super().select(rest)):
