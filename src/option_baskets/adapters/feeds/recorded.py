@@ -223,14 +223,6 @@ class RecordedFeed:
         return self._market
 
     def session(self, day: date) -> Session:
-        """The recorded windows of a date."""
-        return self.market(day).recorded.session
-
-    def fill_price(self, contract: Contract, at: datetime) -> Decimal | None:
-        """As that of the instant's market."""
-        return self.market(at.astimezone(IST).date()).fill_price(contract, at)
-
-    def session(self, day: date) -> Session:
         """When that day was traded, as its file says. Raises as ``market`` does."""
         return self.market(day).recorded.session
 
