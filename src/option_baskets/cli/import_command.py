@@ -36,7 +36,7 @@ def command() -> None:
       baskets import ohlcv-vendor Bnf03042017.csv.gz --lot-size 40 --out data/banknifty-2017
       baskets import nse-chain nse_index_chain_5min_2026.parquet --out data/chain-2026
       baskets import udiff udiff_raw/2026-02-03/*.csv.gz --out data/daily
-      baskets import bhavcopy fo26MAY2023bhav.csv.gz fo17112025.zip --out data/daily
+      baskets import bhavcopy fo26MAY2023bhav.csv.gz fo17112025.zip --out data/bhavcopy
     """
 
 
@@ -264,7 +264,7 @@ def bhavcopy_command(options: "Options", files: tuple[Path, ...]) -> "Intake":
 
     \b
     Example:
-      baskets import bhavcopy fo26MAY2023bhav.csv.gz fo17112025.zip --out data/daily
+      baskets import bhavcopy fo26MAY2023bhav.csv.gz fo17112025.zip --out data/bhavcopy
     """
     from option_baskets.adapters.imports.bhavcopy import bhavcopy
 
