@@ -136,6 +136,16 @@ def test_next_weeks_hedge_of_a_monthly_call_is_cover_on_the_days_it_expires_no_e
     assert through(plan(leg("c SELL CE", expiry=MONTHLY), leg("w BUY CE", stop=STOP, expiry=NEXT_WEEK))) == ["w"]
 
 
+def test_a_future_of_the_month_covers_next_weeks_call_while_the_month_is_long() -> None:
+    assert through(plan(leg("f BUY FUT", stop=STOP), leg("c SELL CE", expiry=NEXT_WEEK))) == ["f"]
+
+
+def test_lots_of_two_shorts_are_covered_by_the_measure_of_the_larger() -> None:
+    shared_wing = plan(leg("c SELL CE"), leg("d SELL CE"), leg("w BUY CE", ratio=2))
+    assert through(shared_wing, per_leg(c=1, d=3, w=3)) == [None]
+    assert through(shared_wing, per_leg(c=1, d=3, w=4)) == []
+
+
 def test_lots_that_sell_more_than_they_cover_are_found() -> None:
     spread = plan(leg("c SELL CE"), leg("w BUY CE"))
     assert through(spread, per_leg(c=2, w=1)) == [None]

@@ -108,9 +108,9 @@ def _losses(strategy: Strategy, allocation: Allocation) -> Iterator[CoverLoss]:
             if covered(sold + covers, short) < covered(sold + planned, short):
                 yield CoverLoss(account=allocation.account, short=short, leg=None)
             kept = [each for each in covers if each.leg not in closable]
-            have, left = covered(sold + covers, short), covered(sold + kept, short)
+            left = covered(sold + kept, short)
             for cover in covers:
-                if left < have and cover.leg in closable and covered([*sold, *kept, cover], short) > left:
+                if cover.leg in closable and covered([*sold, *kept, cover], short) > left:
                     yield CoverLoss(account=allocation.account, short=short, leg=cover.leg)
 
 
