@@ -86,7 +86,14 @@ async def apscheduler(
 
     scheduler = AsyncIOScheduler(timezone=UTC)
     trigger = IntervalTrigger(seconds=length.total_seconds(), start_date=schedule[0], timezone=UTC)
-    scheduler.add_job(job, trigger, misfire_grace_time=None, coalesce=False, max_instances=len(schedule))
+    scheduler.add_job(
+        job,
+        trigger,
+        next_run_time=schedule[0],
+        misfire_grace_time=None,
+        coalesce=False,
+        max_instances=len(schedule),
+    )
     scheduler.start()
     try:
         for at in schedule:
