@@ -1,7 +1,9 @@
 """One SQLite file with one writer that commits in groups: many callers, one fsync."""
 
 import asyncio
+import contextlib
 import sqlite3
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -44,7 +46,9 @@ class SqliteFile:
     def __init__(self, path: Path | str, *, threaded: bool = True, durable: bool = True) -> None:
         self.path = Path(path)
         self._pending: list[_Request] = []
-        self._writing: asyncio.Future[None] | None = None
+        self._is_writing = False
+        self._lock = threading.Lock()
+        """Guards the two above between the event loop and the writer."""
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"writer-{self.path.stem}") if threaded else None
         try:
             self._writer = self._connect("FULL" if durable else "OFF")
@@ -86,11 +90,11 @@ class SqliteFile:
             if isinstance(outcome, BaseException):
                 raise outcome
             return outcome
-        self._pending.append(request)
-        if self._writing is None:
-            self._writing = loop.create_future()
-            # Everybody who is ready in this turn of the loop joins the group.
-            loop.call_soon(self._start, loop)
+        with self._lock:
+            self._pending.append(request)
+            start, self._is_writing = not self._is_writing, True
+        if start:
+            loop.run_in_executor(self._thread, self._write_pending, loop)
         return await request.answer
 
     def read(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
@@ -102,8 +106,8 @@ class SqliteFile:
 
     async def close(self) -> None:
         """Finish what is pending and close; the file is then complete without its write-ahead log."""
-        while self._writing is not None:
-            await self._writing
+        if self._thread is not None:
+            await asyncio.get_running_loop().run_in_executor(self._thread, int)  # waits for its turn after all writes
         self._close()
 
     def _prepare(self, schema: str, version: int) -> None:
@@ -135,20 +139,17 @@ class SqliteFile:
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         return connection
 
-    def _start(self, loop: asyncio.AbstractEventLoop) -> None:
-        assert self._thread is not None
-        group, self._pending = self._pending, []
-        task = loop.run_in_executor(self._thread, self._transaction, group)
-        task.add_done_callback(lambda done: self._finished(loop, group, done.result()))
-
-    def _finished(self, loop: asyncio.AbstractEventLoop, group: list[_Request], outcomes: list[Any]) -> None:
-        self._answer(group, outcomes)
-        if self._pending:
-            self._start(loop)
-        else:
-            assert self._writing is not None
-            self._writing.set_result(None)
-            self._writing = None
+    def _write_pending(self, loop: asyncio.AbstractEventLoop) -> None:
+        """On the writer's thread: group after group, each all that gathered while the one before was written."""
+        while True:
+            with self._lock:
+                group, self._pending = self._pending, []
+                if not group:
+                    self._is_writing = False
+                    return
+            outcomes = self._transaction(group)
+            with contextlib.suppress(RuntimeError):  # the loop is closed, nobody waits any more
+                loop.call_soon_threadsafe(self._answer, group, outcomes)
 
     @staticmethod
     def _answer(group: list[_Request], outcomes: list[Any]) -> None:

@@ -29,10 +29,10 @@ MOST_WRITES = 100
 LARGEST_ITEM = 400 * 1024
 VERSION = 1
 
-_MOST_ROWS = 256
-_EXACT_ROWS = 32
+_LARGE = (256, 128, 64)
+_SMALL = 32
 """Rows go to SQLite many in a statement, which runs without the interpreter: a writer that had to take it back for
-every row would wait for the busy event loop as often. Statements have any size up to 32 rows, or 256."""
+every row would wait for the busy event loop as often. Statements have a large size, or any size up to the small."""
 
 
 class SqliteTable:
@@ -192,7 +192,7 @@ def _statements(rows: Sequence[T]) -> Iterator[Sequence[T]]:
     start = 0
     while start < len(rows):
         left = len(rows) - start
-        size = _MOST_ROWS if left >= _MOST_ROWS else min(left, _EXACT_ROWS)
+        size = next((large for large in _LARGE if large <= left), min(left, _SMALL))
         yield rows[start : start + size]
         start += size
 
@@ -201,12 +201,10 @@ def _require_writable(writes: Sequence[Write]) -> None:
     if len(writes) > MOST_WRITES:
         raise Invalid(f"{len(writes)} writes in one commit; at most {MOST_WRITES} commit together", where="writes")
     problems = []
-    seen: set[tuple[TableName, str, str]] = set()
+    seen: set[tuple[TableName, tuple[str, str]]] = set()
     for number, write in enumerate(writes):
-        key = (write.table, *key_of(write))
-        wrong = _complaint(write)
-        if key in seen:
-            wrong = f"{key[1]} {key[2]} is written twice in one commit"
+        key = (write.table, key_of(write))
+        wrong = f"{key[1]} is written twice in one commit" if key in seen else _complaint(write)
         seen.add(key)
         if wrong:
             problems.append(Problem(where=f"writes[{number}]", message=wrong))
@@ -216,18 +214,20 @@ def _require_writable(writes: Sequence[Write]) -> None:
 
 def _complaint(write: Write) -> str:
     """What makes the write impossible; empty if nothing does."""
-    names = key_of(write)
+    names = [*key_of(write)]
     size = 0
     if isinstance(write, Put):
-        names = (*names, *(write.item.gsi1 or ()), *(write.item.gsi2 or ()))
+        names += (*(write.item.gsi1 or ()), *(write.item.gsi2 or ()))
         size = len(write.item.body)
-    if not all(names):
+    if "" in names:
         return f"a key of {names} is empty"
     try:
-        size += sum(len(name.encode()) for name in names)
+        size += len("".join(names).encode())
     except UnicodeEncodeError:
         return f"a key of {names!a} is no Unicode text"
-    return f"{names[0]} {names[1]} has {size} bytes, over the {LARGEST_ITEM} an item may have" * (size > LARGEST_ITEM)
+    if size > LARGEST_ITEM:
+        return f"{names[0]} {names[1]} has {size} bytes; an item has at most {LARGEST_ITEM}"
+    return ""
 
 
 def _item(row: Row) -> Item:
