@@ -452,6 +452,12 @@ def test_a_file_of_the_wrong_shape_is_told_by_name(tmp_path: Path, content: byte
     assert told in str(raised.value)
 
 
+@pytest.mark.parametrize("depth", range(50, 1000, 50))
+def test_nesting_of_any_depth_is_invalid_and_no_crash(depth: int) -> None:
+    with pytest.raises(Invalid):
+        parse_basket(straddle_with('"Conservative Income"', "[" * depth + "]" * depth))
+
+
 def test_a_missing_file_and_a_directory_are_told_by_name(tmp_path: Path) -> None:
     with pytest.raises(Invalid, match=r"nowhere\.toml: there is no such file"):
         load_basket_file(tmp_path / "nowhere.toml")

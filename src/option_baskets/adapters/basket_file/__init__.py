@@ -50,15 +50,20 @@ def parse_basket(text: str, underlyings: Collection[str] | None = None, *, file:
     if not text.strip():
         raise _unreadable(Path(file), "the file is empty; start from one of the examples")
     try:
-        document = tomllib.loads(text, parse_float=Decimal)
+        document = _toml(text, file)
+        report = Report(file, lines_of_keys(text))
+        found = read_document(document, report, underlyings)
     except RecursionError:
         raise _unreadable(Path(file), "nested too deeply to be a basket file") from None
-    except ValueError as error:
-        raise Invalid(_syntax_problem(text, str(error), file)) from None
-    report = Report(file, lines_of_keys(text))
-    found = read_document(document, report, underlyings)
     report.raise_if_any()
     return found
+
+
+def _toml(text: str, file: str) -> dict[str, object]:
+    try:
+        return tomllib.loads(text, parse_float=Decimal)
+    except ValueError as error:
+        raise Invalid(_syntax_problem(text, str(error), file)) from None
 
 
 def _unreadable(path: Path, message: str, line: int | None = None) -> Invalid:
