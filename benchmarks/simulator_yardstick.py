@@ -1,4 +1,4 @@
-"""The simulated market beside recorded days: ``python -m benchmarks.simulator_yardstick [--shared DIR] [--days N]``.
+"""The simulated market beside recorded days: ``python -m benchmarks.simulator_yardstick [--days N] [--seeds N]``.
 
 Both sides go through the same functions: minute closes of the index, and chains of last prices at a few minutes of
 each day. Without the recorded data the simulated column is printed alone.
@@ -159,7 +159,7 @@ def _snapshot_chains(day: pl.DataFrame, day_of: date) -> Iterator[tuple[int, Cha
     for minute in LOOKS:
         clock = datetime(day_of.year, day_of.month, day_of.day, 9, 15) + timedelta(minutes=minute)  # noqa: DTZ001
         seen = day.filter(pl.col("timestamp").is_between(clock, clock + timedelta(minutes=10)))
-        seen = seen.filter(pl.col("timestamp") == seen["timestamp"].min()).sort("Strike")
+        seen = seen.filter(pl.col("timestamp") == pl.col("timestamp").min()).sort("Strike")
         seen = seen.filter((pl.col("CE_LTP") > 0) & (pl.col("PE_LTP") > 0))
         if seen.height:
             strikes, calls, puts = (seen[name].to_numpy() for name in ("Strike", "CE_LTP", "PE_LTP"))
@@ -185,16 +185,17 @@ def _recorded_chains(day: pl.DataFrame, spots: Mapping[int, float]) -> Iterator[
 # ---------------------------------------------------------------- simulated days
 
 
-def simulated(days: Sequence[date], seed: int, scenario: Scenario | None = None) -> Figures:
+def simulated(days: Sequence[date], seeds: Iterable[int], scenario: Scenario | None = None) -> Figures:
     """The same figures of the simulated NIFTY."""
     figures = Figures()
-    feed = SimulatedFeed(facts.load(), seed=seed, scenario=scenario)
-    for day in days:
-        market = feed.market(day)
-        spot = market.indices["NIFTY"].spot
-        measure_index(figures, spot[: MINUTES * 60 + 1 : 60], market.indices["NIFTY"].previous_close)
-        expiry = feed.known(market.session.open).expiries("NIFTY")[0]
-        measure_chains(figures, (expiry - day).days, _simulated_chains(feed, day, expiry))
+    for seed in seeds:
+        feed = SimulatedFeed(facts.load(), seed=seed, scenario=scenario)
+        for day in days:
+            market = feed.market(day)
+            index = market.indices["NIFTY"]
+            measure_index(figures, index.spot[: MINUTES * 60 + 1 : 60], index.previous_close)
+            expiry = feed.known(market.session.open).expiries("NIFTY")[0]
+            measure_chains(figures, (expiry - day).days, _simulated_chains(feed, day, expiry))
     return figures
 
 
@@ -253,15 +254,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=SHARED)
     parser.add_argument("--days", type=int, default=150)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--volatility", type=float, help="percent a year; left out: the calibrated one")
     chosen = parser.parse_args()
     real = recorded(chosen.shared) if (chosen.shared / "data").is_dir() else None
     started = time.process_time()
-    sim = simulated(sessions(chosen.days), chosen.seed)
-    spent = time.process_time() - started
+    scenario = Scenario(volatility=None if chosen.volatility is None else chosen.volatility / 100)
+    sim = simulated(sessions(chosen.days), range(chosen.seeds), scenario)
+    spent = (time.process_time() - started) / (chosen.days * chosen.seeds)
     print(table(real, sim))
     print(
-        f"\n{chosen.days} simulated days, seed {chosen.seed}: {spent / chosen.days * 1000:.0f} ms of CPU a day measured"
+        f"\n{chosen.days} sessions of 2024, {chosen.seeds} seeds: {spent * 1000:.0f} ms of CPU a day, with measuring it"
     )
 
 

@@ -56,7 +56,8 @@ class SimulatedFeed:
         return self._market
 
     def known(self, at: datetime) -> SimulatedSnapshot:
-        """The snapshot of an instant. Asked again for the same instant it is the same object."""
+        """The snapshot of an instant's second, which is how often the market moves. For one second it is one object."""
+        at = at.replace(microsecond=0)
         if self._snapshot is None or self._snapshot.at != at:
             self._snapshot = SimulatedSnapshot(self.market(at.astimezone(IST).date()), at)
         return self._snapshot

@@ -14,13 +14,13 @@ SESSIONS_A_YEAR: Final = 252
 
 # ---------------------------------------------------------------- the index
 
-OVERNIGHT: Final = 0.5
+OVERNIGHT: Final = 0.4
 """Variance from close to open, as a ratio to the variance from open to close."""
 WEEKEND_DAY: Final = 0.1
 """Variance of a calendar day without trading, as a ratio to a trading day's."""
 VOLATILITY_PERSISTENCE: Final = 0.94
 """Of the logarithm of a day's volatility, from one trading day to the next."""
-VOLATILITY_SPREAD: Final = 0.27
+VOLATILITY_SPREAD: Final = 0.24
 """Its stationary standard deviation."""
 VOLATILITY_LEVERAGE: Final = -0.6
 """Correlation of its innovations with the index's return."""
@@ -90,13 +90,13 @@ class Profile:
 
 
 PROFILES: Final[Mapping[str, Profile]] = {
-    "NIFTY": Profile(volatility=0.14, market=0.97),
-    "SENSEX": Profile(volatility=0.14, market=0.97, spread=1.4, depth=0.6),
-    "BANKNIFTY": Profile(volatility=0.175, market=0.86, spread=1.8, depth=0.5),
-    "BANKEX": Profile(volatility=0.175, market=0.86, spread=6.0, depth=0.1),
-    "FINNIFTY": Profile(volatility=0.165, market=0.87, spread=5.0, depth=0.1),
-    "MIDCPNIFTY": Profile(volatility=0.19, market=0.78, spread=4.0, depth=0.2),
-    "NIFTYNXT50": Profile(volatility=0.18, market=0.80, spread=8.0, depth=0.05),
+    "NIFTY": Profile(volatility=0.135, market=0.97),
+    "SENSEX": Profile(volatility=0.135, market=0.97, spread=1.4, depth=0.6),
+    "BANKNIFTY": Profile(volatility=0.165, market=0.86, spread=1.8, depth=0.5),
+    "BANKEX": Profile(volatility=0.165, market=0.86, spread=6.0, depth=0.1),
+    "FINNIFTY": Profile(volatility=0.16, market=0.87, spread=5.0, depth=0.1),
+    "MIDCPNIFTY": Profile(volatility=0.185, market=0.78, spread=4.0, depth=0.2),
+    "NIFTYNXT50": Profile(volatility=0.175, market=0.80, spread=8.0, depth=0.05),
 }
 
 LEVELS: Final[Mapping[str, tuple[tuple[date, float], ...]]] = {

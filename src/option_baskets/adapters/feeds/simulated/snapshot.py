@@ -26,12 +26,17 @@ class SimulatedSnapshot:
     its last price and has no book.
     """
 
-    __slots__ = ("_i", "_market", "_quotes", "_touches", "at")
+    __slots__ = ("_as_of", "_i", "_market", "_opened", "_quotes", "_touches", "_trading", "at")
 
     def __init__(self, market: SimulatedMarket, at: datetime) -> None:
         self.at = at
         self._market = market
         self._i = market.point(at)
+        session = market.session
+        self._opened = at >= session.open
+        self._trading = session.is_trading(at)
+        ended = [window.close for window in session.windows if window.close <= at]
+        self._as_of = at.replace(microsecond=0) if self._trading or not ended else ended[-1]
         self._touches: dict[tuple[str, date, bool], _Rows] = {}
         self._quotes: dict[Contract, Quote | None] = {}
 
@@ -52,9 +57,9 @@ class SimulatedSnapshot:
         index = self._market.indices.get(underlying)
         if index is None:
             return None
-        if self.at < self._market.session.open:
-            return Quote(last=_points(index.previous_close), as_of=self.at.replace(microsecond=0))
-        return Quote(last=_points(float(index.spot[self._i])), as_of=self._as_of())
+        if not self._opened:
+            return Quote(last=_points(index.previous_close), as_of=self._as_of)
+        return Quote(last=_points(float(index.spot[self._i])), as_of=self._as_of)
 
     def expiries(self, underlying: str) -> tuple[date, ...]:
         index = self._market.indices.get(underlying)
@@ -106,7 +111,7 @@ class SimulatedSnapshot:
         market = self._market
         index = market.indices.get(contract.underlying)
         row = index.chain.expiries.get(contract.expiry) if index else None
-        if index is None or row is None or self.at < market.session.open:
+        if index is None or row is None or not self._opened:
             return None
         is_future = contract.strike is None
         place = (0 if row.has_future else None) if is_future else row.position(contract)
@@ -116,12 +121,12 @@ class SimulatedSnapshot:
         touch = self._touch(index, row, is_future, min(self._i, index.closes_at) if over else self._i)
         tick = index.chain.tick
         last = _price(touch.last[place], tick)
-        if over or not market.session.is_trading(self.at):
-            return Quote(last=last, as_of=self._as_of())
+        if over or not self._trading:
+            return Quote(last=last, as_of=self._as_of)
         bid = touch.bid[place]
         return Quote(
             last=last,
-            as_of=self._as_of(),
+            as_of=self._as_of,
             bid=_price(bid, tick) if bid else None,
             ask=_price(touch.ask[place], tick),
             bid_quantity=touch.bid_lots[place] * row.lot if bid else None,
@@ -139,15 +144,9 @@ class SimulatedSnapshot:
 
     def _vix(self) -> Quote | None:
         first = next(iter(self._market.indices.values()))
-        if self.at < self._market.session.open:
+        if not self._opened:
             return None
-        return Quote(last=_points(float(first.surface.vix(self._i))), as_of=self._as_of())
-
-    def _as_of(self) -> datetime:
-        """The second of the last grid point."""
-        ended = [window.close for window in self._market.session.windows if window.close <= self.at]
-        second = self.at.replace(microsecond=0)
-        return second if self._market.session.is_trading(self.at) or not ended else ended[-1]
+        return Quote(last=_points(float(first.surface.vix(self._i))), as_of=self._as_of)
 
 
 class _Rows:
