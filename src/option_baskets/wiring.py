@@ -1,6 +1,7 @@
 """Which adapter is used where. Everything above this file knows ports; everything below knows nothing of each other."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from option_baskets.adapters.cadence import load_cadence
 from option_baskets.adapters.embedded.bus import InProcessBus
 from option_baskets.adapters.embedded.queue import TableQueue
 from option_baskets.adapters.embedded.table import SqliteTable
+from option_baskets.domain.errors import Invalid
 from option_baskets.domain.events import Event, EventType
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.session import Session
@@ -81,7 +83,11 @@ class Embedded:
     async def adopt(self, files: Iterable[BasketFile]) -> None:
         """Make the stored plans of the local user those of the files; what is equal is left as it is."""
         books = self.books
+        files = tuple(files)
+        names = Counter(file.basket.id for file in files)
         for file in files:
+            if names[file.basket.id] > 1:
+                raise Invalid(f"two files have a basket named {file.basket.name!r}; rename one", where="basket.name")
             for account in file.accounts:
                 await books.save_account(LOCAL_USER, account)
             found = await books.basket(LOCAL_USER, file.basket.id)

@@ -104,17 +104,9 @@ async def test_an_order_with_a_level_fills_there_whatever_its_limit(opened: Open
     assert report.value == LOT * Decimal("125.725")
 
 
-async def test_a_recorded_order_beyond_its_limit_rests_until_the_price_comes(opened: Opener) -> None:
-    venue = recorded(opened)
-    report = await venue.broker().place(order(limit="98.00"))
-    assert report.state is OrderState.OPEN
-    for price, state in (("98.05", OrderState.OPEN), ("97.50", OrderState.FILLED)):
-        venue.clock.move(timedelta(minutes=1))
-        venue.market.open(CALL, venue.clock.now(), price)
-        await venue.exchange.on_market(venue.clock.now())
-        (report,) = await venue.broker().orders()
-        assert report.state is state
-    assert report.value == LOT * Decimal("97.50")
+async def test_a_recorded_order_fills_at_the_recorded_price_whatever_its_limit(opened: Opener) -> None:
+    report = await recorded(opened).broker().place(order(limit="98.00"))
+    assert report.value == LOT * Decimal(100)
 
 
 async def test_a_recorded_order_in_a_contract_without_a_price_rests(opened: Opener) -> None:

@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from option_baskets.domain.contract import Side
-from option_baskets.domain.errors import NotFound, Unavailable, Unclear
+from option_baskets.domain.errors import Invalid, NotFound, Unavailable, Unclear
 from option_baskets.domain.ids import Action
-from option_baskets.domain.order import Fill, Order, OrderReport, OrderState, advance, apply
+from option_baskets.domain.order import Fill, Intent, Order, OrderReport, OrderState, advance, apply
 from option_baskets.domain.reasons import Reason
 from option_baskets.domain.risk import approve
 from option_baskets.domain.run import LegPosition, Run, settled
@@ -197,7 +197,7 @@ class Desk:
 
     async def _apply(self, key: RunKey, reports: Sequence[OrderReport]) -> None:
         orders: dict[str, Order] = {}
-        fills: list[Fill] = []
+        fills: list[tuple[Intent, Fill]] = []
         writes: list[Write] = []
         for report in reports:
             before = orders.get(report.tag, self.orders[report.tag])
@@ -205,7 +205,7 @@ class Desk:
             if applied.order is not before:
                 orders[report.tag] = applied.order
             if applied.fill is not None:
-                fills.append(applied.fill)
+                fills.append((before.intent, applied.fill))
                 writes.append(self._books.put_fill(before.intent, applied.fill))
             if applied.alert:
                 LOG.warning("%s", applied.alert)
@@ -214,7 +214,7 @@ class Desk:
         writes += updates
 
         def filled(run: Run) -> tuple[Run, Sequence[Write]]:
-            return _with_fills(run, fills, {**self.orders, **orders}), writes
+            return _with_fills(run, fills), writes
 
         await self._runs.change_locked(key, filled)
         self.take_up(kept)
@@ -253,7 +253,7 @@ class Desk:
                 try:
                     report = await self.brokers[intent.user_id, intent.account].cancel(now.broker_order_id)
                     await self.report(intent.user_id, report)
-                except (Unavailable, Unclear, NotFound) as error:
+                except (Invalid, NotFound, Unavailable, Unclear) as error:
                     LOG.warning("cancel of %s: %s", intent.id, error)
             await self.final_by([intent.id], self._clock.now() + CANCEL_EVERY)
 
@@ -264,7 +264,7 @@ class Desk:
         broker = self.brokers[intent.user_id, intent.account]
         try:
             report = await broker.modify(order.broker_order_id, limit=limit, quantity=intent.quantity)
-        except (Unavailable, Unclear, NotFound) as error:
+        except (Invalid, NotFound, Unavailable, Unclear) as error:
             LOG.warning("new price for %s: %s", intent.id, error)
         else:
             await self.report(intent.user_id, report)
@@ -302,13 +302,12 @@ def _unsent(order: Order, message: str, clock: Clock) -> OrderReport:
     )
 
 
-def _with_fills(run: Run, fills: Sequence[Fill], orders: Mapping[str, Order]) -> Run:
+def _with_fills(run: Run, fills: Sequence[tuple[Intent, Fill]]) -> Run:
     """The run with the fills in its positions."""
     if not fills:
         return run
     positions = {position.key: position for position in run.positions}
-    for fill in fills:
-        intent = orders[fill.intent_id].intent
+    for intent, fill in fills:
         key = (intent.leg, intent.account, intent.entry_number)
         positions[key] = _filled(positions[key], intent.action, fill)
     return settled(replace(run, positions=tuple(positions.values())))

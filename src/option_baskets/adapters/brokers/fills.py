@@ -60,9 +60,9 @@ class RecordedPrices(Protocol):
 class RecordedFills:
     """Fills of a replay: whole, at one price, worsened by ``slippage`` rupees per unit.
 
-    An order whose limit allows the recorded price fills there; slippage comes on top, beyond the limit if need be,
-    and never takes a SELL below one tick. Any other order rests and is looked at again when the market moves. An
-    order with a level fills at it whatever its limit: the level is a price the finished bar traded at.
+    An order fills whatever its limit says: a replay tells what the rules are worth, and a limit a little off the next
+    open would only move the fill by a bar. Slippage never takes a SELL below one tick. An order with a level fills at it:
+    the level is a price the finished bar traded at. An order for a contract without any price rests.
     """
 
     def __init__(self, prices: RecordedPrices, *, slippage: Decimal = ZERO) -> None:
@@ -75,7 +75,7 @@ class RecordedFills:
         price = wanted.level
         if price is None:
             price = self._prices.fill_price(wanted.contract, snapshot.at)
-            if price is None or not wanted.accepts(price):
+            if price is None:
                 return ()
         worse = price + self._slippage * wanted.side.sign
         return (Trade(wanted.quantity, worse if wanted.side is Side.BUY else max(worse, min(price, listing.tick))),)
