@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from option_baskets.adapters.embedded import statements
 from option_baskets.adapters.embedded.sqlite import SqliteFile
 from option_baskets.domain.errors import Conflict, Unavailable
+from option_baskets.ports import Index, TableName
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS entry (name TEXT PRIMARY KEY, body BLOB NOT NULL)"
 Work = Callable[[sqlite3.Connection], int]
@@ -141,3 +143,17 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="check that its folder exists"):
         SqliteFile.open(tmp_path / "nowhere" / "book.db", schema=SCHEMA, version=1)
+
+
+@pytest.mark.parametrize("name", TableName)
+@pytest.mark.parametrize("index", Index)
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("continued", [False, True])
+def test_no_query_of_the_table_scans_or_sorts(name: TableName, index: Index, descending: bool, continued: bool) -> None:
+    connection = sqlite3.connect(":memory:")
+    connection.executescript(statements.SCHEMA)
+    sql = statements.query_sql(name, index, descending, continued)
+    plan = [row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + sql, [None] * sql.count("?"))]
+    assert len(plan) == 1
+    assert plan[0].startswith("SEARCH") and "USING INDEX" in plan[0]
+    connection.close()
