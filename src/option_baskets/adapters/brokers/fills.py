@@ -61,8 +61,8 @@ class RecordedFills:
     """Fills of a replay: whole, at one price, worsened by ``slippage`` rupees per unit.
 
     An order fills whatever its limit says: a replay tells what the rules are worth, and a limit a little off the next
-    open would only move the fill by a bar. Slippage never takes a SELL below one tick. An order with a level fills at it:
-    the level is a price the finished bar traded at. An order for a contract without any price rests.
+    open would only move the fill by a bar. Slippage never takes a SELL below one tick. An order with a level fills
+    there: the finished bar traded at it. An order for a contract without any price rests.
     """
 
     def __init__(self, prices: RecordedPrices, *, slippage: Decimal = ZERO) -> None:
