@@ -5,6 +5,8 @@ each day. Without the recorded data the simulated column is printed alone.
 """
 
 import argparse
+import gzip
+import json
 import os
 import time
 from collections import defaultdict
@@ -18,7 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from option_baskets.adapters import facts
-from option_baskets.adapters.feeds.simulated import Scenario, SimulatedFeed
+from option_baskets.adapters.feeds.simulated import Scenario, SimulatedFeed, SimulatedSnapshot
 from option_baskets.domain.contract import Contract, ContractType
 from option_baskets.domain.session import session_on
 from option_baskets.pricing import black76
@@ -26,6 +28,7 @@ from option_baskets.pricing import black76
 Floats = NDArray[np.float64]
 
 MINUTES = 375
+_TUESDAY = 1
 LOOKS = (5, 120, 240, 300, 345)
 """Minutes after 09:15 at which a chain is read: 09:20, 11:15, 13:15, 14:15, 15:00."""
 SHARED = Path(os.environ.get("OPTION_BASKETS_SHARED", Path(__file__).parent.parent.parent / "shared"))
@@ -118,6 +121,19 @@ def measure_chains(figures: Figures, dte: int, chains: Iterable[tuple[int, Chain
             figures.add("smile curvature", curvature)
 
 
+BANDS = ((1, 5), (5, 20), (20, 60), (60, 120), (120, 250), (250, 500))
+"""Rupees: prices whose spreads are compared."""
+
+
+def measure_book(figures: Figures, expiry: str, bid: float, ask: float, lots: float) -> None:
+    """The touch of one option of the nearest or the second expiry."""
+    for low, high in BANDS:
+        if bid > 0 and low <= (bid + ask) / 2 < high:
+            figures.add(f"spread at 09:26, {expiry} expiry, price {low:3} to {high:3}, rupees", ask - bid)
+            if expiry == "first":
+                figures.add(f"lots bid at 09:26, {expiry} expiry, price {low:3} to {high:3}", lots)
+
+
 # ---------------------------------------------------------------- recorded days
 
 
@@ -151,7 +167,20 @@ def recorded(shared: Path) -> Figures:
         assert isinstance(day_of, date)
         expiry = date.fromisoformat(day["Expiry"][0])
         measure_chains(figures, (expiry - day_of).days, _snapshot_chains(day, day_of))
+    _measure_recorded_book(figures, shared / "data" / "chain_json" / "quote-derivative_NIFTY_2023-01-10.json.gz")
     return figures
+
+
+def _measure_recorded_book(figures: Figures, path: Path) -> None:
+    rows = json.loads(gzip.decompress(path.read_bytes()))["stocks"]
+    for expiry, name in (("12-Jan-2023", "first"), ("19-Jan-2023", "second")):
+        for row in rows:
+            about, book = row["metadata"], row["marketDeptOrderBook"]
+            if about["expiryDate"] == expiry and about["instrumentType"] == "Index Options":
+                bid, ask = book["bid"][0], book["ask"][0]
+                if ask["price"] > 0:
+                    lots = bid["quantity"] / book["tradeInfo"]["marketLot"]
+                    measure_book(figures, name, bid["price"], ask["price"], lots)
 
 
 def _snapshot_chains(day: pl.DataFrame, day_of: date) -> Iterator[tuple[int, Chain]]:
@@ -196,7 +225,19 @@ def simulated(days: Sequence[date], seeds: Iterable[int], scenario: Scenario | N
             measure_index(figures, index.spot[: MINUTES * 60 + 1 : 60], index.previous_close)
             expiry = feed.known(market.session.open).expiries("NIFTY")[0]
             measure_chains(figures, (expiry - day).days, _simulated_chains(feed, day, expiry))
+            if day.weekday() == _TUESDAY:
+                _measure_simulated_book(figures, feed.known(market.session.open + timedelta(minutes=11)))
     return figures
+
+
+def _measure_simulated_book(figures: Figures, snapshot: SimulatedSnapshot) -> None:
+    """On Tuesdays, as the recorded book is one."""
+    names = dict(zip(snapshot.expiries("NIFTY"), ("first", "second"), strict=False))
+    for contract in snapshot.contracts():
+        quote, listing = snapshot.quote(contract), snapshot.listing(contract)
+        if contract.expiry in names and contract.type.is_option and quote and listing and quote.ask:
+            lots = (quote.bid_quantity or 0) / listing.lot_size
+            measure_book(figures, names[contract.expiry], float(quote.bid or 0), float(quote.ask), lots)
 
 
 def _simulated_chains(feed: SimulatedFeed, day: date, expiry: date) -> Iterator[tuple[int, Chain]]:

@@ -203,11 +203,15 @@ def test_the_depth_begins_at_the_quote_and_gets_worse() -> None:
         assert bool(bids) == (quote.bid is not None)
 
 
-def test_options_far_from_the_money_have_wider_spreads_for_their_price() -> None:
+def test_deep_options_and_distant_expiries_have_wider_spreads_for_their_price() -> None:
     seen = snapshot(AUCTIONED, "11:00:00")
-    expiry = date(2026, 12, 1)
-    puts = [(ask(q) - bid(q)) / q.last for _, q in chain(seen, expiry, ContractType.PE) if q.bid is not None]
-    assert np.mean([float(s) for s in puts[:10]]) > 3 * np.mean([float(s) for s in puts[35:45]])
+    near, _, distant = (chain(seen, expiry, ContractType.CE) for expiry in seen.expiries("NIFTY")[:3])
+
+    def width(quotes: list[tuple[Decimal, Quote]]) -> float:
+        return float(np.mean([float((ask(quote) - bid(quote)) / quote.last) for _, quote in quotes]))
+
+    assert width(near[:5]) > 3 * width(near[38:42])
+    assert width(distant[38:42]) > 3 * width(near[38:42])
 
 
 # ---------------------------------------------------------------- expiry

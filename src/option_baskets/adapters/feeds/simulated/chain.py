@@ -34,7 +34,7 @@ class Expiry:
         *,
         series: ListedSeries,
         horizon: Horizon,
-        remoteness: int,
+        thinness: float,
         lot: int,
         strikes: tuple[Decimal, ...],
         seed_key: tuple[int, date],
@@ -43,7 +43,7 @@ class Expiry:
         self.date = expiry
         self.series = series
         self.horizon = horizon
-        self.remoteness = remoteness
+        self.thinness = thinness
         self.lot = lot
         self.strikes = strikes
         self.points = np.array([float(strike) for strike in strikes])
@@ -119,6 +119,7 @@ def listed(facts: Facts, underlying: str, day: date, *, lowest: float, highest: 
     last = int((Decimal(highest) / step).to_integral_value(ROUND_CEILING))
     strikes = tuple(step * n for n in range(max(first, 1), last + 1))
     exchange = exchange_of(facts, underlying)
+    months = [each.date for each in found if each.series is ListedSeries.MONTHLY]
     expiries = {
         each.date: Expiry(
             underlying,
@@ -128,7 +129,7 @@ def listed(facts: Facts, underlying: str, day: date, *, lowest: float, highest: 
                 calendar_days=(each.date - day).days,
                 sessions=max(trading_days_after(facts, day, each.date, exchange), int(each.date > day)),
             ),
-            remoteness=n,
+            thinness=_thinness(n, months.index(each.date) if each.date in months else None),
             lot=lot_size(facts, underlying, each.date, each.series, day),
             strikes=strikes,
             seed_key=(seed, day),
@@ -143,3 +144,12 @@ def listed(facts: Facts, underlying: str, day: date, *, lowest: float, highest: 
         freeze=freeze_quantity(facts, underlying, day),
         expiries=expiries,
     )
+
+
+def _thinness(n: int, month: int | None) -> float:
+    """How much worse an expiry is quoted than the nearest, by its place among all and among the monthly ones."""
+    if n == 0:
+        return 1.0
+    if n == 1 or month == 0:
+        return 1.5
+    return 6.0 if month == 1 else 8.0

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from option_baskets.adapters.feeds.simulated import book, levels, path
-from option_baskets.adapters.feeds.simulated.book import Touch
+from option_baskets.adapters.feeds.simulated.book import Draw, Touch
 from option_baskets.adapters.feeds.simulated.calibration import LEVELS, PROFILES, Profile
 from option_baskets.adapters.feeds.simulated.chain import Chain, Expiry, listed
 from option_baskets.adapters.feeds.simulated.path import Floats, Weather
@@ -90,30 +90,24 @@ class Index:
     def options(self, row: Expiry, i: Points, hurry: Floats | float) -> Touch:
         """The book of an expiry's options, in the order of ``row.options``."""
         smile = self.surface.smile(row.horizon, i)
-        return book.touch(
+        return book.option_touch(
             smile.prices(row.points),
-            smile.distances(row.points),
+            smile.intrinsic(row.points),
             ticks=self.ticks,
-            rate=book.OPTION_RATE,
             profile=self.profile,
-            remoteness=row.remoteness,
+            thinness=row.thinness,
             hurry=hurry,
-            keys=row.keys,
-            moment=i,
+            draw=Draw(row.keys, i),
         )
 
     def future(self, row: Expiry, i: Points, hurry: Floats | float) -> Touch:
-        fair = np.atleast_1d(self.surface.forward(row.horizon, i))
-        return book.touch(
-            fair,
-            np.zeros_like(fair),
+        return book.future_touch(
+            np.atleast_1d(self.surface.forward(row.horizon, i)),
             ticks=self.ticks,
-            rate=book.FUTURE_RATE,
             profile=self.profile,
-            remoteness=0,
+            thinness=row.thinness,
             hurry=hurry,
-            keys=row.future_keys,
-            moment=i,
+            draw=Draw(row.future_keys, i),
         )
 
 

@@ -84,7 +84,7 @@ def _bars(market: SimulatedMarket, index: Index, row: Expiry, looks: Ints, start
     hurry = market.hurry(looks)
     last = index.options(row, looks, hurry).last
     distance = index.surface.smile(row.horizon, looks[_LOOKS::_LOOKS]).distances(row.points)
-    near = 1 / (1 + row.remoteness) ** 2 * np.exp(-0.5 * np.minimum(distance, 4) ** 2)
+    near = row.thinness**-1.5 * np.exp(-0.5 * np.minimum(distance, 4) ** 2)
     lots = _VOLUME * index.profile.depth * near
     interest = _INTEREST * index.profile.depth * near[:1].repeat(len(near), axis=0)
     contracts: list[Contract] = list(row.options)
@@ -93,7 +93,7 @@ def _bars(market: SimulatedMarket, index: Index, row: Expiry, looks: Ints, start
         contracts.append(row.future)
         keys = np.concatenate([keys, row.future_keys])
         last = np.concatenate([last, index.future(row, looks, hurry).last], axis=1)
-        busy = np.full((len(near), 1), _FUTURE_VOLUME * index.profile.depth / (1 + row.remoteness))
+        busy = np.full((len(near), 1), _FUTURE_VOLUME * index.profile.depth / row.thinness)
         lots = np.concatenate([lots, busy], axis=1)
         interest = np.concatenate([interest, 200 * busy], axis=1)
     units = row.lot

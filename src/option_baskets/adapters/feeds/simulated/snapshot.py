@@ -102,7 +102,7 @@ class SimulatedSnapshot:
         ladder = book.ladder(
             int(best / listing.tick),
             quantity // listing.lot_size,
-            step=max(int(spread / listing.tick) // 2, 1),
+            spread=int(spread / listing.tick),
             side=side.sign,
         )
         return tuple(Level(_price(ticks, listing.tick), lots * listing.lot_size) for ticks, lots in ladder)

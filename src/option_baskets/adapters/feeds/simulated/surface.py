@@ -76,6 +76,11 @@ class Smile:
         puts = np.maximum(calls - (self.forward - strikes), 0.0)
         return np.concatenate([calls, puts], axis=-1)
 
+    def intrinsic(self, strikes: Floats) -> Floats:
+        """What exercise at the forward would give, as a ratio to it, for the pairs of ``prices``."""
+        below = 1 - strikes / self.forward
+        return np.asarray(np.maximum(np.concatenate([below, -below], axis=-1), 0.0))
+
     def distances(self, strikes: Floats) -> Floats:
         """|log(K / F)| in standard deviations at the forward, for the pairs of ``prices``."""
         away = np.abs(np.log(strikes / self.forward)) / np.sqrt(np.maximum(self.theta, _TOO_LITTLE))
