@@ -176,12 +176,15 @@ def apply(order: Order, report: OrderReport) -> Applied:
     same = report.state is order.state and report.filled == order.filled and report.limit == order.limit
     if same or (order.state.is_final and report.state is order.state and report.filled == order.filled):
         return Applied(order=order)
-    if order.state.is_final and report.filled == order.filled and not report.state.is_final:
+    given_up = order.state is OrderState.ABSENT
+    if order.state.is_final and not given_up and report.filled == order.filled and not report.state.is_final:
         return Applied(order=order)
     if order.state is OrderState.PARTIAL and report.state is OrderState.OPEN:
         return Applied(order=order)
     more_filled = report.filled > order.filled
     repriced = report.limit != order.limit and not order.state.is_final
+    if report.state is order.state and not more_filled and report.at < order.updated_at:
+        return Applied(order=order)
     allowed = (order.state, report.state) in TRANSITIONS or ((more_filled or repriced) and report.state is order.state)
     if not allowed:
         return Applied(order=order, alert=f"order {intent.id} cannot go from {order.state} to {report.state}")

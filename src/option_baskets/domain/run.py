@@ -138,8 +138,13 @@ class Run:
 
 
 def settled(run: Run) -> Run:
-    """The run in the status its positions say it has; while an entry is under way, as it is."""
-    if run.status.is_over or not run.positions or not all(position.entry_final for position in run.positions):
+    """The run in the status its positions say it has; while an entry is under way, as it is.
+
+    A fill that came after everything was over opens the run again.
+    """
+    if not run.positions or not all(position.entry_final for position in run.positions):
+        return run
+    if run.status.is_over and run.is_flat:
         return run
     entered = [position for position in run.positions if position.entered]
     if run.is_flat:

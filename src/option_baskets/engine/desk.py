@@ -34,6 +34,9 @@ SETTLE_READS = 3
 SETTLE_EVERY = timedelta(seconds=10)
 """An order of unknown fate is absent after three good reads over thirty seconds without its tag."""
 CANCEL_EVERY = timedelta(seconds=1)
+_ORDERS_A_COMMIT = 90
+_REPORTS_A_COMMIT = 30
+"""Each may write an order, a fill and an alert; a commit takes 100 writes."""
 
 
 class Desk:
@@ -83,15 +86,18 @@ class Desk:
         return [write for write, _ in pairs], [order for _, order in pairs]
 
     async def journal(self, orders: Iterable[Order]) -> None:
-        """Commit the orders as they are now, and hold them so."""
-        writes, kept = self.written(orders)
-        await self._books.commit(*writes)
-        self.take_up(kept)
+        """Commit the orders as they are now, and hold them so; many of them in several commits."""
+        every = list(orders)
+        for start in range(0, len(every), _ORDERS_A_COMMIT):
+            writes, kept = self.written(every[start : start + _ORDERS_A_COMMIT])
+            await self._books.commit(*writes)
+            self.take_up(kept)
 
-    async def send(self, orders: Sequence[Order], urgency: Urgency) -> None:
+    async def send(self, orders: Sequence[Order], urgency: Urgency, *, until: datetime | None = None) -> None:
         """Send journaled orders of one account, as fast as its rate allows, all in parallel.
 
-        Returns when every one was answered or its outcome is unknown; those are settled in the background.
+        Returns when every one was answered or its outcome is unknown; those are settled in the background. What could
+        not be sent by ``until`` stays CREATED.
         """
         if not orders:
             return
@@ -100,6 +106,8 @@ class Desk:
         while pending:
             account = (orders[0].intent.user_id, orders[0].intent.account)
             granted = await self._buckets[account].take(len(pending), urgency)
+            if until is not None and self._clock.now() > until:
+                break
             batch, pending = pending[:granted], pending[granted:]
             ready = await self._mark_sending(batch)
             if len(ready) == 1 and not pending and not calls:
@@ -110,15 +118,14 @@ class Desk:
             await asyncio.gather(*calls)
 
     async def _mark_sending(self, batch: Sequence[str]) -> list[Order]:
-        """Journal the batch as SENDING, durably; an order that was cancelled meanwhile is left out."""
+        """Journal the batch as SENDING, durably; whatever is not CREATED any more is left out and never sent again."""
         first = self.orders[batch[0]].intent
         async with self._runs.lock((first.user_id, first.run_id)):
-            ready = [order for order in map(self.orders.__getitem__, batch) if not order.state.is_final]
-            created = [order for order in ready if order.state is OrderState.CREATED]
+            created = [order for order in map(self.orders.__getitem__, batch) if order.state is OrderState.CREATED]
             if created:
                 now = self._clock.now()
                 await self.journal(advance(order, OrderState.SENDING, now) for order in created)
-        return [self.orders[order.intent.id] for order in ready]
+        return [self.orders[order.intent.id] for order in created]
 
     async def _place(self, order: Order) -> None:
         intent = order.intent
@@ -129,6 +136,10 @@ class Desk:
             report = _unsent(order, str(error), self._clock)
         except Unclear as error:
             await self._unknown(order, str(error))
+            return
+        except Exception as error:  # whatever it was, the order may have left before it
+            LOG.exception("placing %s", intent.id)
+            await self._unknown(order, f"{type(error).__name__}: {error}")
             return
         await self.report(intent.user_id, report)
 
@@ -162,7 +173,7 @@ class Desk:
             if found:
                 await self.report(intent.user_id, found[0])
                 return
-            if self.orders[intent_id].state is not OrderState.UNKNOWN:
+            if intent_id not in self.orders or self.orders[intent_id].state is not OrderState.UNKNOWN:
                 return
             await self._clock.sleep_until(self._clock.now() + SETTLE_EVERY)
         await self.conclude(intent_id, OrderState.ABSENT, Reason.ABSENT)
@@ -191,14 +202,15 @@ class Desk:
             return
         self._inbox[key].append(report)
         async with self._runs.lock(key):
-            reports, self._inbox[key] = self._inbox[key], []
-            if reports:
+            while reports := self._inbox[key][:_REPORTS_A_COMMIT]:
                 await self._apply(key, reports)
+                del self._inbox[key][: len(reports)]
 
     async def _apply(self, key: RunKey, reports: Sequence[OrderReport]) -> None:
         orders: dict[str, Order] = {}
         fills: list[tuple[Intent, Fill]] = []
         writes: list[Write] = []
+        alerts: dict[str, Write] = {}
         for report in reports:
             before = orders.get(report.tag, self.orders[report.tag])
             applied = apply(before, report)
@@ -209,9 +221,9 @@ class Desk:
                 writes.append(self._books.put_fill(before.intent, applied.fill))
             if applied.alert:
                 LOG.warning("%s", applied.alert)
-                writes.append(self._books.put_alert(_contradiction(before, report, applied.alert)))
+                alerts[report.tag] = self._books.put_alert(_contradiction(before, report, applied.alert))
         updates, kept = self.written(orders.values())
-        writes += updates
+        writes += [*alerts.values(), *updates]
 
         def filled(run: Run) -> tuple[Run, Sequence[Write]]:
             return _with_fills(run, fills), writes
@@ -258,7 +270,7 @@ class Desk:
             await self.final_by([intent.id], self._clock.now() + CANCEL_EVERY)
 
     async def reprice(self, order: Order, limit: Decimal, urgency: Urgency) -> None:
-        """Ask for another limit price; an answer that does not come is found by the next look at the order."""
+        """Ask for another limit price. An order that is not changed rests as it was; the next look at it tells."""
         intent = order.intent
         await self._buckets[intent.user_id, intent.account].take(1, urgency)
         broker = self.brokers[intent.user_id, intent.account]

@@ -7,13 +7,13 @@ still close, so that no crash or late answer can turn a position round.
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from option_baskets.domain.allocation import slices
 from option_baskets.domain.contract import Side
 from option_baskets.domain.ids import Action, intent_id
 from option_baskets.domain.market import Quote, Snapshot
-from option_baskets.domain.order import Intent, Order
+from option_baskets.domain.order import Intent, Order, OrderState
 from option_baskets.domain.reasons import Reason
 from option_baskets.domain.run import LegPosition
 from option_baskets.engine.desk import urgency_of_exit
@@ -24,7 +24,8 @@ from option_baskets.engine.trading import Trading
 from option_baskets.store.records import Level
 
 _AGAIN_AFTER = timedelta(seconds=1)
-"""Before a new attempt, so that a broker that refuses at once is not hammered."""
+_AGAIN_AT_MOST = timedelta(seconds=8)
+"""Before a new attempt, doubling each time, so that a broker that refuses at once is not hammered."""
 
 
 async def close(trading: Trading, key: RunKey, account: str) -> None:
@@ -33,23 +34,39 @@ async def close(trading: Trading, key: RunKey, account: str) -> None:
     One closer works on an account's part at a time. What is still open when its contracts stop trading is alerted.
     """
     async with trading.exit_lock(key, account):
-        while _to_close(trading, key, account):
-            await _cancel_entries(trading, key, account)
-            for side in (Side.BUY, Side.SELL):
-                positions = [
-                    position
-                    for position in _to_close(trading, key, account)
-                    if position.open and position.side is side.opposite
-                ]
-                if side is Side.SELL and _closing_shorts(trading, key, account):
-                    break
-                await _wave(trading, key, positions, side)
-            if not any(position.open for position in _to_close(trading, key, account)):
-                return
-            if trading.clock.now() >= trading.close_of_day():
-                await _give_up(trading, key, account)
-                return
-            await trading.clock.sleep_until(trading.clock.now() + _AGAIN_AFTER)
+        slow = asyncio.create_task(_warn_if_slow(trading, key, account))
+        try:
+            await _close(trading, key, account)
+        finally:
+            slow.cancel()
+
+
+async def _close(trading: Trading, key: RunKey, account: str) -> None:
+    wait = _AGAIN_AFTER
+    while _to_close(trading, key, account):
+        await _cancel_entries(trading, key, account)
+        for turn in _TURNS:
+            held = [position for position in _to_close(trading, key, account) if position.open]
+            if any(_turn(position) < turn for position in held):
+                break
+            await _wave(trading, key, [position for position in held if _turn(position) == turn])
+        if not any(position.open for position in _to_close(trading, key, account)):
+            return
+        if trading.clock.now() >= trading.close_of_day():
+            await _give_up(trading, key, account)
+            return
+        await trading.clock.sleep_until(trading.clock.now() + wait)
+        wait = min(2 * wait, _AGAIN_AT_MOST)
+
+
+_TURNS = range(3)
+
+
+def _turn(position: LegPosition) -> int:
+    """Sold options first, then sold futures, which may be the cover of sold puts, then what was bought."""
+    if position.side is Side.BUY:
+        return 2
+    return 0 if position.contract.type.is_option else 1
 
 
 async def chase(trading: Trading, order: Order, snapshot: Snapshot, urgency: Urgency) -> bool:
@@ -79,10 +96,6 @@ def _to_close(trading: Trading, key: RunKey, account: str) -> list[LegPosition]:
     ]
 
 
-def _closing_shorts(trading: Trading, key: RunKey, account: str) -> bool:
-    return any(position.side is Side.SELL and position.open for position in _to_close(trading, key, account))
-
-
 async def _cancel_entries(trading: Trading, key: RunKey, account: str) -> None:
     """End the working entries of what is being closed, so that nothing more is filled."""
     closing = {position.key for position in _to_close(trading, key, account)}
@@ -96,25 +109,26 @@ async def _cancel_entries(trading: Trading, key: RunKey, account: str) -> None:
     await asyncio.gather(*(trading.desk.cancel(order, Urgency.EXIT, Reason.CANCELLED) for order in working))
 
 
-async def _wave(trading: Trading, key: RunKey, positions: Sequence[LegPosition], side: Side) -> None:
-    """One attempt to close these positions; returns when its orders are final."""
+async def _wave(trading: Trading, key: RunKey, positions: Sequence[LegPosition]) -> None:
+    """One attempt to close these positions of one side; returns when its orders are final.
+
+    It takes up what a process before this one left: an exit it journaled is sent, one it sent is chased.
+    """
     if not positions:
         return
     desk, clock = trading.desk, trading.clock
     snapshot = await trading.market.snapshot(clock.now())
-    orders = [order for position in positions for order in _orders(trading, key, position, snapshot)]
-    if not orders:
+    await desk.journal(order for position in positions for order in _orders(trading, key, position, snapshot))
+    exits = [order for position in positions for order in _exits(trading, key, position) if not order.state.is_final]
+    if not exits:
         return
-    await desk.journal(orders)
-    urgency = urgency_of_exit(side)
-    await desk.send(orders, urgency)
-    ids = [order.intent.id for order in orders]
-    started = clock.now()
+    urgency = urgency_of_exit(positions[0].side.opposite)
+    await desk.send([order for order in exits if order.state is OrderState.CREATED], urgency)
+    ids = [order.intent.id for order in exits]
     chased: Counter[str] = Counter()
     while not await desk.final_by(ids, clock.now() + trading.pace.chase_every):
         if clock.now() >= trading.close_of_day() or max(chased.values(), default=0) >= trading.pace.chases_an_order:
             break
-        await _warn_if_slow(trading, key, started)
         snapshot = await trading.market.snapshot(clock.now())
         working = [desk.orders[intent] for intent in ids if not desk.orders[intent].state.is_final]
         moved = await asyncio.gather(*(chase(trading, order, snapshot, urgency) for order in working))
@@ -123,14 +137,19 @@ async def _wave(trading: Trading, key: RunKey, positions: Sequence[LegPosition],
     await asyncio.gather(*(desk.cancel(order, urgency, Reason.NOT_FILLED) for order in working))
 
 
-def _orders(trading: Trading, key: RunKey, position: LegPosition, snapshot: Snapshot) -> list[Order]:
-    """New exit orders for what of the position no other exit may still close."""
-    exits = [
+def _exits(trading: Trading, key: RunKey, position: LegPosition) -> list[Order]:
+    """Every exit of the position so far."""
+    return [
         order
         for order in trading.desk.of_run(key)
         if order.intent.action is Action.EXIT
         and (order.intent.leg, order.intent.account, order.intent.entry_number) == position.key
     ]
+
+
+def _orders(trading: Trading, key: RunKey, position: LegPosition, snapshot: Snapshot) -> list[Order]:
+    """New exit orders for what of the position no other exit may still close."""
+    exits = _exits(trading, key, position)
     working = sum(order.remaining for order in exits if not order.state.is_final)
     quantity = position.open - working
     quote = snapshot.quote(position.contract)
@@ -178,12 +197,21 @@ def _orders(trading: Trading, key: RunKey, position: LegPosition, snapshot: Snap
     ]
 
 
-async def _warn_if_slow(trading: Trading, key: RunKey, started: datetime) -> None:
-    now = trading.clock.now()
-    if timedelta() <= now - started - trading.pace.critical_after < trading.pace.chase_every:
-        strategy = trading.runs.get(key).strategy
-        message = f"an exit of {strategy.name} is not filled after {(now - started).total_seconds():.0f} s"
-        await trading.alert(key[0], "slow_exit", message, level=Level.CRITICAL, strategy_id=strategy.id, run_id=key[1])
+async def _warn_if_slow(trading: Trading, key: RunKey, account: str) -> None:
+    """Raise one alert, unless the caller is done with closing before."""
+    after = trading.pace.critical_after
+    await trading.clock.sleep_until(trading.clock.now() + after)
+    strategy = trading.runs.get(key).strategy
+    message = f"an exit of {strategy.name} on {account} is not filled after {after.total_seconds():.0f} s"
+    await trading.alert(
+        key[0],
+        "slow_exit",
+        message,
+        level=Level.CRITICAL,
+        strategy_id=strategy.id,
+        run_id=key[1],
+        account=account,
+    )
 
 
 async def _give_up(trading: Trading, key: RunKey, account: str) -> None:
