@@ -164,10 +164,11 @@ def test_no_vertical_spread_and_no_butterfly_is_free() -> None:
 def test_no_quote_is_ever_stale_in_a_session() -> None:
     session = feed().market(AUCTIONED).session
     for second in range(0, int((session.close - session.open).total_seconds()), 397):
-        seen = feed().known(session.open + timedelta(seconds=second, milliseconds=700))
+        asked = session.open + timedelta(seconds=second, milliseconds=700)
+        seen = feed().known(asked)
         expiry = seen.expiries("NIFTY")[0]
         quotes = [seen.spot("NIFTY"), seen.quote(option(expiry, ContractType.CE, seen.strikes("NIFTY", expiry)[40]))]
-        assert all(quote is not None and quote.age(seen.at) < timedelta(seconds=1) for quote in quotes)
+        assert all(quote is not None and quote.age(asked) < timedelta(seconds=1) for quote in quotes)
 
 
 def test_before_the_open_nothing_is_quoted_and_after_the_close_there_is_no_book() -> None:

@@ -12,7 +12,7 @@ from option_baskets.adapters.feeds.simulated.snapshot import STALE_AFTER, Simula
 from option_baskets.domain.contract import Contract, Side
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.instrument import exchange_of
-from option_baskets.domain.session import IST, previous_session_day, session_on
+from option_baskets.domain.session import IST, Session, previous_session_day, session_on
 
 __all__ = ["Scenario", "SimulatedFeed", "SimulatedMarket", "SimulatedSnapshot", "refuse_unless_sound"]
 
@@ -54,6 +54,10 @@ class SimulatedFeed:
                 self._facts, day, seed=self._seed, underlyings=self._underlyings, scenario=self._scenario
             )
         return self._market
+
+    def session(self, day: date) -> Session:
+        """The session of ``market(day)``."""
+        return self.market(day).session
 
     def known(self, at: datetime) -> SimulatedSnapshot:
         """The snapshot of an instant's second, which is how often the market moves. For one second it is one object."""
