@@ -13,7 +13,7 @@ from typing import IO, Any
 
 from option_baskets.adapters.basket_file import BasketFile
 from option_baskets.adapters.brokers.fills import QuotedFills, RecordedFills
-from option_baskets.adapters.clock import RealClock, SimulatedClock, run_simulated
+from option_baskets.adapters.clock import RealClock, SimulatedClock, run_real, run_simulated
 from option_baskets.adapters.feeds.recorded import RecordedFeed
 from option_baskets.adapters.feeds.simulated import SimulatedFeed
 from option_baskets.domain.errors import Invalid, Unavailable
@@ -92,7 +92,7 @@ class Running:
             return run_simulated(lambda clock: self._day(session, clock, watch), session.starts)
         start = None if self.speed.is_real and self.recorded is None else session.starts
         clock = RealClock(self.speed.factor, start, zone=IST)
-        return asyncio.run(_until_terminated(self._day(session, clock, watch)))
+        return run_real(_until_terminated(self._day(session, clock, watch)))
 
     async def _day(self, session: Session, clock: Clock, watch: Watch) -> list[DayRecord]:
         in_simulated_time = isinstance(clock, SimulatedClock)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from option_baskets.domain.cadence import Cadence
+from option_baskets.domain.cadence import Cadence, planned_until
 from option_baskets.domain.events import Event, EventType, Tick
 from option_baskets.domain.run import Run
 from option_baskets.domain.session import Session
@@ -128,5 +128,6 @@ class TradingDay:
         await check_duplicates(self.trading, event)
 
     async def _schedule(self, event: Event) -> None:
-        assert self.trading.session is not None
-        await schedule_due(self.trading, self.trading.session, event)
+        session = self.trading.session
+        assert session is not None
+        await schedule_due(self.trading, session, event, planned_until(self.cadence, session, event.at))

@@ -16,15 +16,14 @@ from option_baskets.engine.trading import Trading
 from option_baskets.ports import Message
 from option_baskets.store.records import DueStrategy
 
-LOOK_AHEAD = timedelta(minutes=5)
+_MINUTE = timedelta(minutes=1)
 ENTER_RUN = "enter"
 EXIT_RUN = "exit"
 
 
-async def schedule_due(trading: Trading, session: Session, event: Event) -> None:
-    """Handle ``ScheduleStrategyTrigger``: one index query for every minute ahead that is occupied, and no other."""
-    first = event.at + timedelta(minutes=1)
-    minutes = [first + timedelta(minutes=n) for n in range(int(LOOK_AHEAD / timedelta(minutes=1)))]
+async def schedule_due(trading: Trading, session: Session, event: Event, until: datetime) -> None:
+    """Handle ``ScheduleStrategyTrigger``: one index query for every occupied minute in (tick, ``until``], no other."""
+    minutes = [event.at + n * _MINUTE for n in range(1, int((until - event.at) / _MINUTE) + 1)]
     occupied = await trading.books.occupied_entry_minutes()
     for minute in minutes:
         if minute.time() in occupied:
