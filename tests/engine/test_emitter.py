@@ -124,5 +124,5 @@ def test_the_one_late_check_of_a_type_is_the_newest_that_was_due(marks: Runs) ->
 
 def test_the_marks_of_another_day_are_not_taken_for_this_one_s(marks: Runs) -> None:
     yesterday = Tick(at=at(15, 29) - timedelta(days=1), phase=MarketPhase.PRE_CLOSE)
-    asyncio.run(marks.mark_tick(yesterday, TickState.DONE))
+    run_simulated(lambda clock: marks.mark_tick(yesterday, TickState.DONE), at(9))
     assert len(Process(marks).live(at(9))) == 78 + 375 + 345 + 360
