@@ -2,10 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
+from functools import partial
 from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 from rich.box import SIMPLE_HEAD
@@ -49,7 +52,13 @@ def command() -> None:
 @click.option("--length", type=click.FloatRange(0.005, 60), default=0.1, show_default=True, help="Seconds between two.")
 @click.option("--busy/--no-busy", default=True, show_default=True, help="Measure again with one core kept busy.")
 @click.option("--peers/--no-peers", default=True, show_default=True, help="Measure APScheduler and plain sleeps too.")
-def timer(count: int, length: float, busy: bool, peers: bool) -> None:
+@click.option(
+    "--checks",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="Do the stop checks of this basket file's open positions at every boundary; may be repeated.",
+)
+def timer(count: int, length: float, busy: bool, peers: bool, checks: tuple[Path, ...]) -> None:
     """How exactly the timer meets its boundaries, on the real clock.
 
     An offset is the time from the boundary to the moment its consumer runs. Where every wait is computed anew from
@@ -60,17 +69,43 @@ def timer(count: int, length: float, busy: bool, peers: bool) -> None:
     Examples:
       baskets bench timer
       baskets bench timer --boundaries 1000 --length 0.05 --no-peers
+      baskets bench timer --boundaries 1000 --length 0.05 --checks examples/three-accounts.toml
     """
-    compare(Console(), count=count, length=timedelta(seconds=length), busy=busy, peers=count if peers else 0)
+    compare(
+        Console(),
+        count=count,
+        length=timedelta(seconds=length),
+        busy=busy,
+        peers=count if peers else 0,
+        checks=checks,
+    )
 
 
 def compare(
-    console: Console, *, count: int, length: timedelta, busy: bool, peers: int, work: Work | None = None
+    console: Console, *, count: int, length: timedelta, busy: bool, peers: int, checks: tuple[Path, ...] = ()
 ) -> None:
     """Measure and print. ``peers`` is the number of boundaries for each other timer, 0 for none.
 
-    ``work`` runs in this process at each of our boundaries, as the stop checks of a day do.
+    With ``checks`` (basket files) this process does the stop checks of their open positions at each of our boundaries.
     """
+    with TemporaryDirectory(prefix="baskets-bench-") as folder:
+        work = None
+        if checks:
+            from option_baskets.cli.checking import prepare, stop_checks
+
+            work = partial(stop_checks, prepare(Path(folder), checks))
+        _compare(console, count=count, length=length, busy=busy, peers=peers, work=work)
+
+
+def _compare(
+    console: Console,
+    *,
+    count: int,
+    length: timedelta,
+    busy: bool,
+    peers: int,
+    work: Callable[[], AbstractAsyncContextManager[Work]] | None,
+) -> None:
     contenders: list[tuple[str, Wakes, int]] = [("ours", our_timer, count)]
     if peers and _installed("apscheduler.schedulers.asyncio"):
         contenders.append(("APScheduler 3", apscheduler, peers))
@@ -83,9 +118,10 @@ def compare(
         for load in loads:
             with busy_core() if load else nullcontext():
                 for name, wakes, number in contenders:
-                    each = _at_each(bar, work if wakes is our_timer else None)
-                    run = run_real if wakes is our_timer else asyncio.run
-                    results.append((name, load, run(measured(wakes, number, length, each))))
+                    ours = wakes is our_timer
+                    run = run_real if ours else asyncio.run
+                    result = run(_measured_with(work if ours else None, bar, wakes, number, length))
+                    results.append((name, load, result))
     console.print(_table(results, length))
     console.print("drift: ms the offset grows in 1,000 boundaries; CPU: microseconds a wake-up", highlight=False)
     console.print(f"load before the measurement: {before:.2f} on {os.cpu_count()} cores\n", highlight=False)
@@ -93,6 +129,17 @@ def compare(
         console.print(line, highlight=False)
     if peers and len(contenders) < 3:
         console.print("APScheduler is not installed; with it (pip install 'apscheduler<4') it is measured too.")
+
+
+async def _measured_with(
+    work: Callable[[], AbstractAsyncContextManager[Work]] | None,
+    bar: Progress,
+    wakes: Wakes,
+    number: int,
+    length: timedelta,
+) -> Precision:
+    async with work() if work else nullcontext() as each:
+        return await measured(wakes, number, length, _at_each(bar, each))
 
 
 def _installed(module: str) -> bool:

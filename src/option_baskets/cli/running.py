@@ -95,8 +95,17 @@ class Running:
         return run_real(_until_terminated(self._day(session, clock, watch)))
 
     async def _day(self, session: Session, clock: Clock, watch: Watch) -> list[DayRecord]:
+        machine = self.machine(session, clock)
+        try:
+            await machine.adopt(self.baskets)
+            return await play(machine, [session], with_charges=self.with_charges, watch=watch)
+        finally:
+            await asyncio.shield(machine.close())
+
+    def machine(self, session: Session, clock: Clock) -> Embedded:
+        """The platform over the data folder for one session."""
         in_simulated_time = isinstance(clock, SimulatedClock)
-        machine = Embedded(
+        return Embedded(
             data=self.data,
             market=self._market(session),
             clock=clock,
@@ -105,11 +114,6 @@ class Running:
             threaded=not in_simulated_time,
             durable=not in_simulated_time,
         )
-        try:
-            await machine.adopt(self.baskets)
-            return await play(machine, [session], with_charges=self.with_charges, watch=watch)
-        finally:
-            await asyncio.shield(machine.close())
 
     def _market(self, session: Session) -> Market:
         if self.recorded is not None:
