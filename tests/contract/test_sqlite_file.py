@@ -2,15 +2,18 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from option_baskets.adapters.embedded import statements
 from option_baskets.adapters.embedded.sqlite import SqliteFile
+from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.domain.errors import Conflict, Unavailable
-from option_baskets.ports import Index, TableName
+from option_baskets.ports import Delete, Index, Item, Put, TableName
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS entry (name TEXT PRIMARY KEY, body BLOB NOT NULL)"
 Work = Callable[[sqlite3.Connection], int]
@@ -79,13 +82,36 @@ async def test_closing_finishes_what_is_pending(tmp_path: Path) -> None:
     await again.close()
 
 
-async def test_a_caller_that_gave_up_does_not_hold_up_the_others(file: SqliteFile) -> None:
+async def test_a_caller_that_gave_up_does_not_hold_up_the_others(tmp_path: Path) -> None:
+    file = SqliteFile.open(tmp_path / "book.db", schema=SCHEMA, version=1)
+    gate = threading.Event()
+    first = asyncio.create_task(file.write(lambda _: gate.wait()))
+    await asyncio.sleep(0)
     hasty = asyncio.create_task(file.write(insert("hasty")))
     patient = asyncio.create_task(file.write(insert("patient")))
     await asyncio.sleep(0)
     hasty.cancel()
-    assert await patient == 1
-    assert await file.write(insert("later")) == 1
+    gate.set()
+    async with asyncio.timeout(5):
+        assert (await first, await patient) == (True, 1)
+    assert names(file) == ["hasty", "patient"]
+    await file.close()
+
+
+async def test_a_table_on_a_full_disk_writes_nothing_of_a_commit_and_goes_on_once_there_is_room(tmp_path: Path) -> None:
+    def put(sk: str, size: int) -> Put:
+        return Put(table=TableName.HISTORY, item=Item(pk="u", sk=sk, body=bytes(size)))
+
+    now = datetime(2026, 11, 24, tzinfo=UTC)
+    table = SqliteTable.open(tmp_path / "table.db", now=lambda: now)
+    await table.file.write(lambda connection: connection.execute("PRAGMA max_page_count = 30").fetchall())
+    with pytest.raises(Unavailable, match="disk is full"):
+        await table.commit([put("small", 1), Delete(table=TableName.HISTORY, pk="u", sk="x"), put("large", 300_000)])
+    assert (await table.query(TableName.HISTORY, "u")).items == ()
+    await table.file.write(lambda connection: connection.execute("PRAGMA max_page_count = 10000").fetchall())
+    await table.commit([put("small", 1), put("large", 300_000)])
+    assert len((await table.query(TableName.HISTORY, "u")).items) == 2
+    await table.close()
 
 
 async def test_a_full_disk_is_said_and_leaves_nothing_half_written(file: SqliteFile) -> None:
