@@ -116,6 +116,14 @@ def measure_chains(figures: Figures, dte: int, chains: Iterable[tuple[int, Chain
         elif first is not None and dte == 0:
             clock = datetime(2000, 1, 1, 9, 15) + timedelta(minutes=minute)  # noqa: DTZ001 - only its time is shown
             figures.add(f"expiry-day straddle at {clock:%H:%M}, of 09:20", price / first)
+        if dte == 0 and minute >= LOOKS[2]:
+            clock = datetime(2000, 1, 1, 9, 15) + timedelta(minutes=minute)  # noqa: DTZ001 - only its time is shown
+            call = np.interp(1.02 * forward, chain.strikes, chain.calls)
+            put = np.interp(0.98 * forward, chain.strikes, chain.puts)
+            figures.add(
+                f"expiry-day option 2 % out of the money at {clock:%H:%M}, per 100,000 of spot",
+                float(call + put) / 2 / chain.spot * 1e5,
+            )
         if minute <= LOOKS[2]:
             figures.add("smile slope", slope)
             figures.add("smile curvature", curvature)

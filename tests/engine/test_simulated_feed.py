@@ -135,10 +135,12 @@ def test_every_price_is_a_positive_multiple_of_the_tick_and_the_bid_is_under_the
             assert (quote.bid is None) == (quote.bid_quantity is None)
 
 
-def test_nobody_bids_for_a_worthless_option() -> None:
-    quotes = chain(snapshot(AUCTIONED, "15:20:00"), AUCTIONED, ContractType.CE)
-    assert quotes[-1][1].bid is None
-    assert quotes[-1][1].last == TICK
+def test_far_options_are_worth_a_few_ticks_until_nothing_can_happen_any_more() -> None:
+    far = slice(60, 65)
+    before = chain(snapshot(AUCTIONED, "15:00:00"), AUCTIONED, ContractType.CE)[far]
+    after = chain(snapshot(AUCTIONED, "15:36:00"), AUCTIONED, ContractType.CE)[far]
+    assert all(quote.bid is not None for _, quote in before)
+    assert all(quote.bid is None and quote.last == TICK for _, quote in after)
 
 
 def test_put_call_parity_cannot_be_traded_against() -> None:
@@ -334,8 +336,9 @@ def figures() -> Figures:
         ("expiry-day straddle at 11:15, of 09:20", 0.75, 0.90),
         ("expiry-day straddle at 13:15, of 09:20", 0.55, 0.73),
         ("expiry-day straddle at 15:00, of 09:20", 0.19, 0.24),
-        ("straddle at 11:15, 0 days to expiry, % of spot", 0.45, 0.81),
-        ("straddle at 11:15, 1 days to expiry, % of spot", 0.90, 1.37),
+        ("straddle at 11:15, 0 days to expiry, % of spot", 0.49, 0.81),
+        ("straddle at 11:15, 1 days to expiry, % of spot", 1.02, 1.37),
+        ("expiry-day option 2 % out of the money at 15:00, per 100,000 of spot", 0.82, 2.16),
         ("smile slope", -0.16, -0.01),
         ("smile curvature", 0.02, 0.07),
     ],

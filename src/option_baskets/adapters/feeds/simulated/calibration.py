@@ -57,9 +57,17 @@ SPOT_TO_VARIANCE: Final = -8.0
 IMPLIED_RESPONSE: Final = 0.12
 """Share of an intraday deviation of realised variance that implied variance follows."""
 
-CURVATURE: Final = (0.68, 0.20)
+GUST: Final = 0.013
+"""What the market pays for the unheard-of: the weight of a second, wide distribution under each price. On an expiry
+day it falls with what remains of the day's variance."""
+GUST_FADE: Final = 0.7
+"""Exponent of that fall."""
+GUST_SIZE: Final = 4.0
+"""Mean absolute move of that distribution, in implied standard deviations of a day."""
+
+CURVATURE: Final = (0.63, 0.20)
 """Median and day-to-day spread of the logarithm of the smile's eta (see surface.py)."""
-SKEW: Final = (-0.21, 0.13)
+SKEW: Final = (-0.24, 0.13)
 """Mean and day-to-day spread of the smile's rho."""
 SKEW_TO_SPOT: Final = 4.0
 """Change of rho by a return of 1: a fall steepens the skew."""

@@ -3,7 +3,9 @@
 The smile is the surface SSVI of Gatheral and Jacquier, "Arbitrage-free SVI volatility surfaces" (Quantitative Finance
 14, 2014): with x = log(K/F) / sqrt(theta) the total variance at K is
 theta / 2 (1 + rho eta x + sqrt((eta x + rho)^2 + 1 - rho^2)). It has no butterfly arbitrage while
-eta^2 (1 + |rho|) <= 4, and the slices of two expiries do not cross while theta grows with expiry.
+eta^2 (1 + |rho|) <= 4, and the slices of two expiries do not cross while theta grows with expiry. Under it lies a thin
+Laplace distribution with the same mean, for which even a far option on an expiry day is worth a few ticks; a mixture
+of two distributions allows no arbitrage that neither allows.
 
 An expiring contract trades towards its final settlement value, by the rule of the day: the average of the index over
 the last half hour, or one print of the closing auction. Its forward and its remaining variance follow that rule.
@@ -61,6 +63,10 @@ class Smile:
     """Total variance at the forward, until expiry."""
     rho: Column
     eta: float
+    gust: Column
+    """Weight of the wide distribution."""
+    reach: float
+    """Its mean absolute move as a ratio to the forward."""
 
     def deviations(self, strikes: Floats) -> Floats:
         """The implied total standard deviation at each strike; 0 once the settlement value is known."""
@@ -72,9 +78,11 @@ class Smile:
 
     def prices(self, strikes: Floats) -> Floats:
         """Calls, then puts, along the last axis; a pair's difference is forward minus strike."""
-        calls = black76.price_of(self.forward, strikes, self.deviations(strikes), True)
-        puts = np.maximum(calls - (self.forward - strikes), 0.0)
-        return np.concatenate([calls, puts], axis=-1)
+        usual = black76.price_of(self.forward, strikes, self.deviations(strikes), True)
+        ahead, width = self.forward - strikes, self.reach * self.forward
+        wide = np.maximum(ahead, 0.0) + 0.5 * width * np.exp(-np.abs(ahead) / width)
+        calls = usual + self.gust * (wide - usual)
+        return np.concatenate([calls, np.maximum(calls - ahead, 0.0)], axis=-1)
 
     def intrinsic(self, strikes: Floats) -> Floats:
         """What exercise at the forward would give, as a ratio to it, for the pairs of ``prices``."""
@@ -138,8 +146,15 @@ class Surface:
         return np.asarray(today * (self._remaining[i] + self._sessions_ahead(horizon)))
 
     def smile(self, horizon: Horizon, i: Points) -> Smile:
-        rho = np.clip(self._rho + calibration.SKEW_TO_SPOT * self._moved[i], -_RHO_MOST, _RHO_MOST)
-        return Smile(self.forward(horizon, i), self.theta(horizon, i), np.asarray(rho), min(self._eta, _ETA_MOST))
+        left = self._expiring[i] if horizon.sessions == 0 else np.ones_like(self._moved[i])
+        return Smile(
+            forward=self.forward(horizon, i),
+            theta=self.theta(horizon, i),
+            rho=np.clip(self._rho + calibration.SKEW_TO_SPOT * self._moved[i], -_RHO_MOST, _RHO_MOST),
+            eta=min(self._eta, _ETA_MOST),
+            gust=np.asarray(calibration.GUST * left**calibration.GUST_FADE),
+            reach=calibration.GUST_SIZE * calibration.PREMIUM * self._level.deviation,
+        )
 
     def vix(self, i: Points) -> Column:
         """Like the volatility index: 30 calendar days, in percent a year, with the wings' surcharge."""
