@@ -13,7 +13,7 @@ from option_baskets.adapters.embedded import statements
 from option_baskets.adapters.embedded.sqlite import SqliteFile
 from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.domain.errors import Conflict, Unavailable
-from option_baskets.ports import Delete, Index, Item, Put, TableName
+from option_baskets.ports import Index, Item, Put, TableName
 
 SCHEMA = "CREATE TABLE IF NOT EXISTS entry (name TEXT PRIMARY KEY, body BLOB NOT NULL)"
 Work = Callable[[sqlite3.Connection], int]
@@ -99,18 +99,19 @@ async def test_a_caller_that_gave_up_does_not_hold_up_the_others(tmp_path: Path)
 
 
 async def test_a_table_on_a_full_disk_writes_nothing_of_a_commit_and_goes_on_once_there_is_room(tmp_path: Path) -> None:
-    def put(sk: str, size: int) -> Put:
-        return Put(table=TableName.HISTORY, item=Item(pk="u", sk=sk, body=bytes(size)))
+    small = Put(table=TableName.CONFIGURATIONS, item=Item(pk="u", sk="small", body=b"{}"))
+    large = Put(table=TableName.HISTORY, item=Item(pk="u", sk="large", body=bytes(300_000)))
 
     now = datetime(2026, 11, 24, tzinfo=UTC)
     table = SqliteTable.open(tmp_path / "table.db", now=lambda: now)
     await table.file.write(lambda connection: connection.execute("PRAGMA max_page_count = 30").fetchall())
     with pytest.raises(Unavailable, match="disk is full"):
-        await table.commit([put("small", 1), Delete(table=TableName.HISTORY, pk="u", sk="x"), put("large", 300_000)])
-    assert (await table.query(TableName.HISTORY, "u")).items == ()
+        await table.commit([small, large])
+    assert await table.get(TableName.CONFIGURATIONS, "u", "small") is None
     await table.file.write(lambda connection: connection.execute("PRAGMA max_page_count = 10000").fetchall())
-    await table.commit([put("small", 1), put("large", 300_000)])
-    assert len((await table.query(TableName.HISTORY, "u")).items) == 2
+    await table.commit([small, large])
+    assert await table.get(TableName.CONFIGURATIONS, "u", "small") == small.item
+    assert await table.get(TableName.HISTORY, "u", "large") == large.item
     await table.close()
 
 
