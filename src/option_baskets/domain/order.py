@@ -171,6 +171,8 @@ def apply(order: Order, report: OrderReport) -> Applied:
     intent = order.intent
     if (report.contract, report.side) != (intent.contract, intent.side) or report.filled > intent.quantity:
         return Applied(order=order, alert=f"report of {report.broker_order_id} contradicts intent {intent.id}")
+    if order.broker_order_id and report.broker_order_id not in {"", order.broker_order_id}:
+        return Applied(order=order)  # a second order with this tag: the duplicate check tells, and ours goes on
     if report.filled < order.filled:
         return Applied(order=order)
     same = report.state is order.state and report.filled == order.filled and report.limit == order.limit

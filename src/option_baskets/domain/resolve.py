@@ -11,7 +11,7 @@ from decimal import Decimal
 
 from option_baskets.domain.basket import ExpiryRule, LegSpec, Reference, Series, Strategy, Strike, StrikeRule
 from option_baskets.domain.contract import Contract, ContractType
-from option_baskets.domain.errors import Refused
+from option_baskets.domain.errors import NotFound, Refused
 from option_baskets.domain.market import Quote, Snapshot
 from option_baskets.domain.reasons import Reason
 
@@ -95,6 +95,9 @@ class _Resolver:
 
     def _contract(self, leg: LegSpec) -> Contract:
         expiry = expiry_of(self.strategy, leg, self.snapshot)
+        if self.strategy.expiry_rule(leg).series is Series.WEEKLY and not self._has_weeklies():
+            note = f"{self.strategy.underlying} has no weekly series: the nearest listed expiries are taken"
+            self.notes = list(dict.fromkeys([*self.notes, note]))
         if leg.type is ContractType.FUT:
             contract = Contract(underlying=self.strategy.underlying, expiry=expiry, type=leg.type)
         else:
@@ -106,6 +109,13 @@ class _Resolver:
         fresh_quote(contract, self.snapshot)
         return contract
 
+    def _has_weeklies(self) -> bool:
+        """Some expiry is listed before the second monthly that is not a monthly itself."""
+        monthly = self.snapshot.monthly_expiries(self.strategy.underlying)
+        near = monthly[1] if len(monthly) > 1 else None
+        listed = self.snapshot.expiries(self.strategy.underlying)
+        return any(expiry not in monthly and (near is None or expiry < near) for expiry in listed)
+
     def _option(self, type_: ContractType, expiry: date, strike: Decimal) -> Contract:
         return Contract(underlying=self.strategy.underlying, expiry=expiry, type=type_, strike=strike)
 
@@ -113,8 +123,7 @@ class _Resolver:
         outward = leg.type.out_of_money
         match rule.rule:
             case StrikeRule.ATM:
-                step = self.snapshot.strike_step(self.strategy.underlying, expiry)
-                return self._atm(expiry) + outward * (rule.offset or 0) * step
+                return self._atm(expiry) + (outward * rule.offset * self._step(leg, expiry) if rule.offset else 0)
             case StrikeRule.ATM_POINTS:
                 assert rule.points is not None
                 wanted = self._reference_price() + outward * rule.points
@@ -127,6 +136,12 @@ class _Resolver:
                 anchor = self.chosen[rule.leg].strike
                 assert anchor is not None
                 return anchor + outward * rule.points
+
+    def _step(self, leg: LegSpec, expiry: date) -> Decimal:
+        try:
+            return self.snapshot.strike_step(self.strategy.underlying, expiry)
+        except NotFound as error:
+            raise Refused(Reason.NO_ELIGIBLE_STRIKE, f"leg {leg.id}: {error}") from error
 
     def _by_premium(self, leg: LegSpec, rule: Strike, expiry: date) -> Decimal:
         assert rule.value is not None

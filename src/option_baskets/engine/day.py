@@ -2,15 +2,19 @@
 
 import asyncio
 import contextlib
+import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from option_baskets.domain.cadence import Cadence, planned_until
+from option_baskets.domain.errors import Halt
 from option_baskets.domain.events import Event, EventType, Tick
+from option_baskets.domain.order import OrderReport
 from option_baskets.domain.run import Run
 from option_baskets.domain.session import Session
+from option_baskets.engine.desk import AccountKey
 from option_baskets.engine.duplicates import check_duplicates
 from option_baskets.engine.emitter import Emitter
 from option_baskets.engine.entry import enter
@@ -20,13 +24,17 @@ from option_baskets.engine.schedule import ENTER_RUN, schedule_due
 from option_baskets.engine.stops import check_run, check_stops
 from option_baskets.engine.timer import ticks
 from option_baskets.engine.trading import Trading
-from option_baskets.ports import Bus, Message
+from option_baskets.ports import Broker, Bus, Message
+
+LOG = logging.getLogger(__name__)
 
 Watch = Callable[[datetime, Sequence[Run]], None]
 """Told after every tick: its instant, and the runs of the day so far."""
 
 CHECKED_WITHIN = timedelta(seconds=1)
 """How long an entry waits for the stop check of its own minute; longer than any check takes, shorter than a grace."""
+
+LISTEN_AGAIN = timedelta(seconds=1)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +62,11 @@ class TradingDay:
         self._waiting = asyncio.Condition()
         emitter = Emitter(self.bus, trading.books, self.cadence, session)
         self._checked = await emitter.resume_after()
+        # Subscribed before the order books are read, so that nothing is missed in between.
+        listeners = [
+            asyncio.create_task(self._listen(account, broker, broker.updates()), name=f"updates of {account[1]}")
+            for account, broker in trading.desk.brokers.items()
+        ]
         await recover(trading)
         worker = asyncio.create_task(self._work(), name="queue worker")
         try:
@@ -65,9 +78,28 @@ class TradingDay:
             worker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await worker
+            for listener in listeners:
+                listener.cancel()
+            await asyncio.gather(*listeners, return_exceptions=True)
         trading.runs.forget_finished()
         trading.desk.forget_finished()
         return emitter.counts
+
+    async def _listen(self, account: AccountKey, broker: Broker, updates: AsyncIterator[OrderReport]) -> None:
+        """Apply what a broker reports of its own accord; what it does not tell, the minute's look at its book does."""
+        trading = self.trading
+        while True:
+            try:
+                async for report in updates:
+                    await trading.desk.report(account[0], report)
+            except Halt:
+                raise
+            except Exception as error:  # a lost connection, a table that is full: the next report may get through
+                LOG.warning("updates of %s: %s", account[1], error)
+            else:
+                return
+            await trading.clock.sleep_until(trading.clock.now() + LISTEN_AGAIN)
+            updates = broker.updates()
 
     async def _drive(
         self, timer: AsyncIterator[tuple[Tick, ...]], emitter: Emitter, worker: asyncio.Task[None]
@@ -104,7 +136,7 @@ class TradingDay:
     async def _work(self) -> None:
         """Fire queued messages at their instants, each beside the others."""
         async for message in self.trading.queue.receive():
-            self.trading.start(self._fire(message), name=message.id)
+            self.trading.start(self._fire(message), name=message.id, user_id=message.body["user_id"])
 
     async def _fire(self, message: Message) -> None:
         trading = self.trading

@@ -7,10 +7,11 @@ the order, its fill and the position it changes are committed together.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from option_baskets.domain.contract import Side
 from option_baskets.domain.errors import Invalid, NotFound, Unavailable, Unclear
@@ -79,6 +80,10 @@ class Desk:
 
     def of_run(self, key: RunKey) -> tuple[Order, ...]:
         return tuple(self.orders[intent_id] for intent_id in self._of_run[key])
+
+    def capacity(self, account: AccountKey, within: timedelta) -> int | None:
+        """How many entries the account's rate lets through in that time; None: as many as you like."""
+        return self._buckets[account].entries(within)
 
     def written(self, orders: Iterable[Order]) -> tuple[list[Write], list[Order]]:
         """The writes that journal the orders, and the orders to ``take_up`` once they are committed."""
@@ -154,7 +159,10 @@ class Desk:
 
     def settle(self, intent_id: str) -> None:
         """Find out in the background what became of an order of unknown fate; it is never sent again."""
-        task = asyncio.create_task(self._settle(intent_id), name=f"settle {intent_id}")
+        self._begin(self._settle(intent_id), name=f"settle {intent_id}")
+
+    def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
 
@@ -198,7 +206,8 @@ class Desk:
         if order is None or (order.intent.user_id, order.intent.account) != (user_id, report.account):
             return
         key = (user_id, order.intent.run_id)
-        if key not in self._runs:
+        known = (report.state, report.filled, report.limit) == (order.state, order.filled, order.limit)
+        if key not in self._runs or known:
             return
         self._inbox[key].append(report)
         async with self._runs.lock(key):
@@ -228,10 +237,33 @@ class Desk:
         def filled(run: Run) -> tuple[Run, Sequence[Write]]:
             return _with_fills(run, fills), writes
 
+        returned = [tag for tag in orders if self.orders[tag].state is OrderState.ABSENT]
         await self._runs.change_locked(key, filled)
         self.take_up(kept)
         for intent_id in orders:
             self._announce(intent_id)
+        for intent_id in returned:
+            self._begin(self._abandon(intent_id), name=f"abandon {intent_id}")
+
+    async def _abandon(self, intent_id: str) -> None:
+        """Cancel an order that was taken for absent and shows up after all: what it was for is long decided."""
+        order = self.orders[intent_id]
+        intent = order.intent
+        message = f"order {order.broker_order_id} was taken for absent and is {order.state}: it is cancelled"
+        alert = Alert(
+            user_id=intent.user_id,
+            at=self._clock.now(),
+            code="absent_order_found",
+            message=message,
+            level=Level.CRITICAL,
+            strategy_id=intent.strategy_id,
+            run_id=intent.run_id,
+            account=intent.account,
+            subject=intent_id,
+        )
+        LOG.critical("%s", message)
+        await self._books.commit(self._books.put_alert(alert))
+        await self.cancel(order, Urgency.EXIT, Reason.ABSENT)
 
     def _announce(self, intent_id: str) -> None:
         if self.orders[intent_id].state.is_final and intent_id in self._final:

@@ -19,13 +19,18 @@ SAME_TIME = timedelta(seconds=5)
 
 
 async def check_duplicates(trading: Trading, event: Event) -> None:
-    """Handle ``CheckDuplicateOrders`` over all accounts; an account that does not answer is looked at next time."""
+    """Handle ``CheckDuplicateOrders`` over all accounts; an account that does not answer is looked at next time.
+
+    What the books say of our own orders is applied too: an update may have been missed.
+    """
     since = event.at - LOOK_BACK
     for account, broker in trading.desk.brokers.items():
         try:
             reports = await broker.orders()
         except (Unavailable, Unclear):
             continue
+        for report in reports:
+            await trading.desk.report(account[0], report)
         recent = [report for report in reports if report.at >= since]
         if recent:
             ours = await _ours(trading, account, recent, event.at)
@@ -48,14 +53,14 @@ async def _ours(trading: Trading, account: AccountKey, recent: Sequence[OrderRep
 def findings(reports: Sequence[OrderReport], ours: Sequence[Order]) -> list[tuple[str, str]]:
     """What is wrong, as (identity, sentence), in the order of the book. Pure."""
     known = {order.intent.id: order for order in ours}
-    seen: dict[str, OrderReport] = {}
+    seen: dict[str, str] = {}
     found: list[tuple[str, str]] = []
     for report in reports:
         what = f"{report.side} {report.quantity} {report.contract.name} ({report.broker_order_id}) on {report.account}"
         if report.tag in known:
-            first = seen.setdefault(report.tag, report)
-            if first.broker_order_id != report.broker_order_id:
-                found.append((report.broker_order_id, f"duplicate order: {what} repeats {first.broker_order_id}"))
+            first = seen.setdefault(report.tag, known[report.tag].broker_order_id or report.broker_order_id)
+            if first != report.broker_order_id:
+                found.append((report.broker_order_id, f"duplicate order: {what} repeats {first}"))
         elif (twin := _twin(report, ours)) is not None:
             found.append((report.broker_order_id, f"duplicate order: {what} has no tag and matches {twin.intent.id}"))
         else:
@@ -69,13 +74,16 @@ def _twin(report: OrderReport, ours: Sequence[Order]) -> Order | None:
     for order in ours:
         intent = order.intent
         same = (intent.contract, intent.side, intent.quantity) == (report.contract, report.side, report.quantity)
-        if same and abs(_sent(order) - report.at) <= SAME_TIME:
+        if same and any(abs(at - report.at) <= SAME_TIME for at in (intent.decided_at, order.updated_at)):
             return order
     return None
 
 
-def _sent(order: Order) -> datetime:
-    return order.intent.decided_at
+async def remember_alerts(trading: Trading) -> None:
+    """Take up what a process before this one has already said of the session's orders."""
+    for user_id in sorted({user_id for user_id, _ in trading.desk.brokers}):
+        for alert in await trading.books.alerts(user_id, trading.close_of_day().date()):
+            trading.alerted.add(((user_id, alert.account), alert.subject))
 
 
 async def _alert_once(trading: Trading, account: AccountKey, key: str, message: str) -> None:

@@ -5,13 +5,15 @@ full within the grace, what it has is unwound and what was not traded is recorde
 """
 
 import asyncio
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from option_baskets.domain.allocation import lots_by_leg, slices
-from option_baskets.domain.contract import Side
-from option_baskets.domain.errors import Refused
+from option_baskets.domain.contract import Contract, Side
+from option_baskets.domain.errors import Halt, Refused
 from option_baskets.domain.ids import Action, intent_id
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.order import Intent, Order, OrderState
@@ -23,9 +25,11 @@ from option_baskets.engine.exit import chase, close
 from option_baskets.engine.limits import marketable, slippage_cap
 from option_baskets.engine.rates import Urgency
 from option_baskets.engine.runs import RunKey
+from option_baskets.engine.schedule import entry_message, outside, skip, when
 from option_baskets.engine.trading import Trading
 from option_baskets.ports import Write
-from option_baskets.store.records import Refusal
+
+LOG = logging.getLogger(__name__)
 
 _WRITES_A_COMMIT = 90
 
@@ -36,17 +40,30 @@ async def enter(trading: Trading, key: RunKey, at: datetime) -> None:
     if run.status is not RunStatus.SCHEDULED:
         return
     try:
-        run = await _newest(trading, run)
-        _in_time(run, trading.clock.now())
         snapshot = await trading.market.snapshot(at)
+        run = await _newest(trading, run, snapshot)
+        if run.entry_at > trading.clock.now():
+            await _enter_later(trading, key, run)
+            return
+        _in_time(run, trading.clock.now())
         resolution = resolve(run.strategy, snapshot)
         positions, shortfalls = _positions(trading, run, resolution, snapshot)
+        orders = _orders(run, positions, snapshot, at)
+        positions, orders, unsendable = _within_rate(trading, run, positions, orders)
+        shortfalls += unsendable
         if not positions:
-            raise Refused(shortfalls[0].reason if shortfalls else Reason.ACCOUNT_UNKNOWN, "no account can trade it")
+            reason = shortfalls[0].reason if shortfalls else Reason.ACCOUNT_UNKNOWN
+            raise Refused(reason, shortfalls[0].detail if shortfalls else "no lots are allocated to any account")
     except Refused as refusal:
         await _skip(trading, key, refusal)
         return
-    orders = _orders(run, positions, snapshot, at)
+    except Halt:
+        raise
+    except Exception as error:  # a defect of ours must not leave the run scheduled for ever
+        LOG.exception("entry of %s", run.id)
+        await _skip(trading, key, Refused(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}"))
+        await trading.failed(run.user_id, f"the entry of {run.id}", error, run_id=run.id)
+        return
     await _journal(trading, key, run, positions, shortfalls, resolution, orders)
     await _enter_accounts(trading, key, at)
 
@@ -63,25 +80,44 @@ async def resume_entry(trading: Trading, key: RunKey, *, within_grace: bool) -> 
 
 async def _enter_accounts(trading: Trading, key: RunKey, at: datetime) -> None:
     accounts = dict.fromkeys(position.account for position in trading.runs.get(key).positions)
-    await asyncio.gather(*(_enter_account(trading, key, account, at) for account in accounts))
+    ended = await asyncio.gather(
+        *(_enter_account(trading, key, account, at) for account in accounts), return_exceptions=True
+    )
     await trading.runs.change(key, lambda run: (settled(run), ()))
+    for error in ended:
+        if error is not None:
+            raise error
 
 
-async def _newest(trading: Trading, run: Run) -> Run:
+async def _newest(trading: Trading, run: Run, snapshot: Snapshot) -> Run:
     """The run with the strategy as it is now: a pause, an edit or a delete after the claim takes effect.
 
     Raises:
-        Refused: paused, deleted, or no longer due at this minute.
+        Refused: paused, deleted, no longer due on this day, or moved out of its session.
     """
     plan = await trading.books.plan(run.user_id, run.strategy.id)
     if plan is None:
         raise Refused(Reason.DELETED, f"strategy {run.strategy.name} was deleted after it was scheduled")
     if plan.strategy.paused or plan.basket.paused:
         raise Refused(Reason.PAUSED, f"{run.strategy.name} was paused after it was scheduled")
-    if plan.strategy.schedule != run.strategy.schedule:
-        raise Refused(Reason.NOT_DUE, f"{run.strategy.name} was moved to {plan.strategy.schedule.entry:%H:%M}")
     allocations = tuple(await trading.books.allocations(run.user_id, run.strategy.id))
-    return replace(run, strategy=plan.strategy, allocations=allocations, basket=plan.basket)
+    newest = replace(run, strategy=plan.strategy, allocations=allocations, basket=plan.basket)
+    if plan.strategy == run.strategy:
+        return newest
+    assert trading.session is not None
+    due_at = when(trading, trading.session, plan.strategy, snapshot)
+    if due_at is None:
+        raise Refused(Reason.NOT_DUE, f"{run.strategy.name} was changed after it was scheduled and is not due today")
+    if not trading.session.is_trading(due_at.entry):
+        raise outside(trading.session, due_at.entry)
+    return replace(newest, entry_at=due_at.entry, exit_at=due_at.exit, detail=due_at.note)
+
+
+async def _enter_later(trading: Trading, key: RunKey, run: Run) -> None:
+    """Its entry was moved back after it was scheduled."""
+    message = entry_message(run)
+    await trading.runs.change(key, lambda _: (run, [trading.queue.write(message)]))
+    await trading.queue.sent([message])
 
 
 def _in_time(run: Run, now: datetime) -> None:
@@ -135,6 +171,32 @@ def _positions(
                 )
             )
     return positions, shortfalls
+
+
+def _within_rate(
+    trading: Trading, run: Run, positions: list[LegPosition], orders: list[Order]
+) -> tuple[list[LegPosition], list[Order], list[Shortfall]]:
+    """What can be sent within the grace at each account's rate: a set that cannot be sent whole is not begun."""
+    grace = timedelta(seconds=run.strategy.entry_grace_seconds)
+    missing = []
+    for account, count in Counter(order.intent.account for order in orders).items():
+        most = trading.desk.capacity((run.user_id, account), grace)
+        if most is not None and count > most:
+            detail = f"{count} orders on {account} cannot be sent within {grace.total_seconds():.0f} s: {most} at most"
+            missing += [
+                Shortfall(
+                    leg=each.leg,
+                    account=account,
+                    quantity=each.intended,
+                    reason=Reason.RATE_LIMIT,
+                    detail=detail,
+                )
+                for each in positions
+                if each.account == account
+            ]
+            positions = [each for each in positions if each.account != account]
+            orders = [order for order in orders if order.intent.account != account]
+    return positions, orders, missing
 
 
 def _orders(run: Run, positions: Sequence[LegPosition], snapshot: Snapshot, at: datetime) -> list[Order]:
@@ -194,7 +256,7 @@ async def _journal(
         status=RunStatus.ENTERING,
         positions=tuple(positions),
         shortfalls=tuple(shortfalls),
-        detail="; ".join(resolution.notes),
+        detail="; ".join(note for note in (run.detail, *resolution.notes) if note),
     )
     await trading.runs.change(key, lambda _: (entering, writes))
     trading.desk.take_up(kept)
@@ -204,22 +266,41 @@ async def _enter_account(trading: Trading, key: RunKey, account: str, at: dateti
     """One account's part: hedges, then shorts; anything less than all of it is unwound."""
     deadline = at + timedelta(seconds=trading.runs.get(key).strategy.entry_grace_seconds)
     reason: Reason | None = None
-    for side, urgency in ((Side.BUY, Urgency.HEDGE_ENTRY), (Side.SELL, Urgency.SHORT_ENTRY)):
+    for turn, urgency in _TURNS:
         wave = [
             order
             for order in trading.desk.of_run(key)
-            if order.intent.account == account and order.intent.action is Action.ENTER and order.intent.side is side
+            if order.intent.account == account
+            and order.intent.action is Action.ENTER
+            and _turn(order.intent.side, order.intent.contract) == turn
         ]
+        if not wave:
+            continue
         if reason is None and _is_wanted(trading.runs.get(key), account):
-            await trading.desk.send([order for order in wave if order.state is OrderState.CREATED], urgency)
+            created = [order for order in wave if order.state is OrderState.CREATED]
+            await trading.desk.send(created, urgency, until=deadline)
+            for order in created:
+                if trading.desk.orders[order.intent.id].state is OrderState.CREATED:
+                    await trading.desk.conclude(order.intent.id, OrderState.CANCELLED, Reason.RATE_LIMIT)
             await _work(trading, key, wave, urgency, deadline)
             reason = _failure(trading, wave)
         else:
-            for order in wave:
-                await trading.desk.conclude(order.intent.id, OrderState.CANCELLED, reason or Reason.CANCELLED)
+            why = reason or Reason.CANCELLED
+            await asyncio.gather(*(trading.desk.cancel(order, urgency, why) for order in wave))
+            reason = reason or _failure(trading, wave)
     await _finalise(trading, key, account, reason)
     if reason is not None:
         await _unwind(trading, key, account)
+
+
+_TURNS = ((0, Urgency.HEDGE_ENTRY), (1, Urgency.HEDGE_ENTRY), (2, Urgency.SHORT_ENTRY))
+
+
+def _turn(side: Side, contract: Contract) -> int:
+    """What is bought first, then sold futures, which may be the cover of sold puts, then sold options."""
+    if side is Side.BUY:
+        return 0
+    return 2 if contract.type.is_option else 1
 
 
 def _is_wanted(run: Run, account: str) -> bool:
@@ -284,16 +365,8 @@ async def _unwind(trading: Trading, key: RunKey, account: str) -> None:
 
 
 async def _skip(trading: Trading, key: RunKey, refusal: Refused) -> None:
-    def skip(run: Run) -> tuple[Run, Sequence[Write]]:
-        skipped = replace(run, status=RunStatus.SKIPPED, reason=refusal.reason, detail=str(refusal))
-        record = Refusal(
-            user_id=run.user_id,
-            at=trading.clock.now(),
-            strategy_id=run.strategy.id,
-            reason=refusal.reason,
-            detail=str(refusal),
-            run_id=run.id,
-        )
+    def skipping(run: Run) -> tuple[Run, Sequence[Write]]:
+        skipped, record = skip(run, refusal, trading.clock.now())
         return skipped, [trading.books.put_refusal(record)]
 
-    await trading.runs.change(key, skip)
+    await trading.runs.change(key, skipping)

@@ -83,6 +83,12 @@ async def chase(trading: Trading, order: Order, snapshot: Snapshot, urgency: Urg
     return True
 
 
+def accounts_closing(trading: Trading, key: RunKey) -> list[str]:
+    """Accounts on which something is marked to be closed and still held."""
+    accounts = dict.fromkeys(position.account for position in trading.runs.get(key).positions)
+    return [account for account in accounts if any(position.open for position in _to_close(trading, key, account))]
+
+
 def _to_close(trading: Trading, key: RunKey, account: str) -> list[LegPosition]:
     """Positions marked to be closed that are still open or may still be filled, and whose contracts still exist."""
     today = trading.close_of_day().date()

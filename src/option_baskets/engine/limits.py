@@ -22,10 +22,10 @@ def marketable(side: Side, quote: Quote, tick: Decimal, cap: Decimal | None = No
     price = best if best is not None else quote.last
     buffer = max(price * BUFFER_PERCENT / HUNDRED, LEAST_BUFFER)
     if side is Side.BUY:
-        limit = price + buffer
-        return tick_up(limit if cap is None else min(limit, cap), tick)
-    limit = price - buffer
-    return max(tick, tick_down(limit if cap is None else max(limit, cap), tick))
+        limit = tick_up(price + buffer, tick)
+        return limit if cap is None else max(tick, min(limit, tick_down(cap, tick)))
+    limit = tick_down(price - buffer, tick)
+    return max(tick, limit if cap is None else max(limit, tick_up(cap, tick)))
 
 
 def slippage_cap(side: Side, known: Decimal, percent: Decimal) -> Decimal:

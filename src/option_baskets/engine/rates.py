@@ -44,6 +44,12 @@ class Bucket:
         self._order = itertools.count()
         self._refill: asyncio.Task[None] | None = None
 
+    def entries(self, within: timedelta) -> int | None:
+        """How many entries may be sent in that time if nobody else sends any; None: there is no limit."""
+        if self._rate is None:
+            return None
+        return (self._rate.per_second - self._rate.kept_for_exits) * int(within.total_seconds())
+
     async def take(self, wanted: int, urgency: Urgency) -> int:
         """At least one token and at most ``wanted``, as soon as the rate allows."""
         if self._rate is None:

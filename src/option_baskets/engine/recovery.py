@@ -1,13 +1,13 @@
 """Taking up a day after a restart: what the journal says was begun is settled, finished or unwound."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 from option_baskets.domain.errors import Unavailable, Unclear
 from option_baskets.domain.order import OrderState, advance
 from option_baskets.domain.run import Run, RunStatus
+from option_baskets.engine.duplicates import remember_alerts
 from option_baskets.engine.entry import resume_entry
-from option_baskets.engine.exit import close
+from option_baskets.engine.exit import accounts_closing, close
 from option_baskets.engine.runs import RunKey
 from option_baskets.engine.trading import Trading
 
@@ -18,6 +18,7 @@ async def recover(trading: Trading) -> None:
     runs = trading.runs.all()
     for run in runs:
         trading.desk.take_up(await trading.books.orders_of_run(run.user_id, run.id))
+    await remember_alerts(trading)
     await _read_order_books(trading)
     for run in runs:
         await _settle_unclear(trading, (run.user_id, run.id))
@@ -53,15 +54,6 @@ async def _go_on(trading: Trading, run: Run) -> None:
         return
     if run.status is RunStatus.ENTERING:
         within = trading.clock.now() <= run.entry_at + timedelta(seconds=run.strategy.entry_grace_seconds)
-        trading.start(resume_entry(trading, key, within_grace=within), name=f"resume {run.id}")
-    for account in accounts_closing(run):
-        trading.start(close(trading, key, account), name=f"close {run.id} on {account}")
-
-
-def accounts_closing(run: Run) -> Sequence[str]:
-    """Accounts on which something is marked to be closed and still open."""
-    return list(
-        dict.fromkeys(
-            position.account for position in run.positions if position.exit_reason is not None and position.open
-        )
-    )
+        trading.start(resume_entry(trading, key, within_grace=within), name=f"resume {run.id}", user_id=run.user_id)
+    for account in accounts_closing(trading, key):
+        trading.start(close(trading, key, account), name=f"close {run.id} on {account}", user_id=run.user_id)

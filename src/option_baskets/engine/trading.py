@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from option_baskets.domain.basket import BrokerAccount
+from option_baskets.domain.errors import Halt
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.session import Session
 from option_baskets.engine.desk import AccountKey, Desk
@@ -85,14 +86,33 @@ class Trading:
         LOG.log(logging.CRITICAL if level is Level.CRITICAL else logging.WARNING, "%s", message)
         await self.books.commit(self.books.put_alert(alert))
 
-    def start(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-        """Run work beside the caller; ``settled`` waits for it and raises what it raised."""
-        task = asyncio.create_task(work, name=name)
+    def start(self, work: Coroutine[Any, Any, None], name: str, *, user_id: str = "") -> asyncio.Task[None]:
+        """Run work beside the caller; ``settled`` waits for it. What it raises is alerted; Halt ends the day."""
+        task = asyncio.create_task(self._watched(work, name, user_id), name=name)
         self._tasks.add(task)
         return task
 
+    async def _watched(self, work: Coroutine[Any, Any, None], name: str, user_id: str) -> None:
+        try:
+            await work
+        except Halt:
+            raise
+        except Exception as error:  # whatever it is, the rest of the day goes on
+            LOG.exception("%s failed", name)
+            if user_id:
+                await self.failed(user_id, name, error)
+
+    async def failed(self, user_id: str, name: str, error: Exception, **about: str) -> None:
+        """Raise the alarm about a piece of work that ended in an error it does not know."""
+        message = f"{name} failed: {type(error).__name__}: {error}"
+        await self.alert(user_id, "internal_error", message, level=Level.CRITICAL, subject=name, **about)
+
     async def settled(self) -> None:
-        """Return when no work that was started is under way."""
+        """Return when no work that was started is under way.
+
+        Raises:
+            Halt: some of it did.
+        """
         while self._tasks:
             done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
             self._tasks -= done
