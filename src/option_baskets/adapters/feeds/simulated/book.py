@@ -33,6 +33,7 @@ _CHEAP: Final = 25.0
 _GROWTH: Final = 0.35
 """How much more is offered at each further level, as a ratio to the touch."""
 _STEPS_A_SPREAD: Final = 5
+"""Levels are this part of the spread apart, at least a tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,27 +47,6 @@ class Touch:
     ask_lots: Ints
 
 
-def hurry(minutes_open: Floats | float, minutes_left: Floats | float) -> Floats:
-    """How much wider spreads are just after the open and before the close."""
-    return np.asarray(1 + 2.5 * np.exp(-minutes_open / 4) + 0.8 * np.exp(-minutes_left / 4))
-
-
-def option_touch(
-    fair: Floats, intrinsic: Floats, *, ticks: float, profile: Profile, thinness: float, hurry: Hurry, draw: "Draw"
-) -> Touch:
-    """Quotes of options: ``intrinsic`` as a ratio to the forward, ``thinness`` 1 in the best quoted expiry."""
-    rupees, power, most = _IN_THE_MONEY
-    deep = np.minimum(rupees * (100 * intrinsic) ** power, most)
-    half = profile.spread * hurry * thinness * (OPTION_RATE * fair + deep + 0.01 * (thinness - 1))
-    typical = (_DEAR_LOTS + _CHEAP_LOTS * np.exp(-fair / _CHEAP)) * profile.depth / thinness
-    return _around(fair, half, typical, ticks, draw)
-
-
-def future_touch(fair: Floats, *, ticks: float, profile: Profile, thinness: float, hurry: Hurry, draw: "Draw") -> Touch:
-    half = profile.spread * hurry * min(thinness, _FUTURE_THINNESS) * FUTURE_RATE * fair
-    return _around(fair, half, np.full_like(fair, 3 * _DEAR_LOTS * profile.depth), ticks, draw)
-
-
 @dataclass(frozen=True, slots=True)
 class Draw:
     """Whose random numbers, and of which instant."""
@@ -76,6 +56,27 @@ class Draw:
 
     def uniform(self, number: int) -> Floats:
         return uniform(self.keys, self.moment, number)
+
+
+def hurry(minutes_open: Floats | float, minutes_left: Floats | float) -> Floats:
+    """How much wider spreads are just after the open and before the close."""
+    return np.asarray(1 + 2.5 * np.exp(-minutes_open / 4) + 0.8 * np.exp(-minutes_left / 4))
+
+
+def option_touch(
+    fair: Floats, intrinsic: Floats, *, ticks: float, profile: Profile, thinness: float, hurry: Hurry, draw: Draw
+) -> Touch:
+    """Quotes of options: ``intrinsic`` as a ratio to the forward, ``thinness`` 1 in the best quoted expiry."""
+    rupees, power, most = _IN_THE_MONEY
+    deep = np.minimum(rupees * (100 * intrinsic) ** power, most)
+    half = profile.spread * hurry * thinness * (OPTION_RATE * fair + deep + 0.01 * (thinness - 1))
+    typical = (_DEAR_LOTS + _CHEAP_LOTS * np.exp(-fair / _CHEAP)) * profile.depth / thinness
+    return _around(fair, half, typical, ticks, draw)
+
+
+def future_touch(fair: Floats, *, ticks: float, profile: Profile, thinness: float, hurry: Hurry, draw: Draw) -> Touch:
+    half = profile.spread * hurry * min(thinness, _FUTURE_THINNESS) * FUTURE_RATE * fair
+    return _around(fair, half, np.full_like(fair, 3 * _DEAR_LOTS * profile.depth), ticks, draw)
 
 
 def _around(fair: Floats, half: Floats, typical: Floats, ticks: float, draw: Draw) -> Touch:
