@@ -18,8 +18,8 @@ Together = Callable[[sqlite3.Connection, Sequence[Any]], Sequence[Any]]
 """Does many requests inside the open transaction and returns one outcome a request, in order: its result, or the
 exception it failed with; a request that failed has left no trace."""
 
-_CHECKPOINT_PAGES = 20_000
-"""The write-ahead log is folded back every 80 MB: often enough for reads, seldom enough for a burst of orders."""
+_CHECKPOINT_PAGES = 30_000
+"""The write-ahead log is folded back every 120 MB: often enough for reads, seldom enough for a burst of orders."""
 _WAIT_FOR_OTHERS = 5.0
 """Seconds a write waits for another program that holds the file."""
 
