@@ -1,8 +1,10 @@
-# Everything a person types. Each target calls what it needs; nothing is installed outside .venv.
+# Everything a person types. Each target calls what it needs; nothing is installed outside .venv and .venv-ministack.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+EMULATOR := .venv-ministack
+EMULATOR_STAMP := $(EMULATOR)/.ready
 JOBS ?= 2
 
 .PHONY: setup run test check bench fuzz requirements clean help
@@ -10,12 +12,17 @@ JOBS ?= 2
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
 
-setup: $(STAMP)  ## create .venv with the pinned dependencies
+setup: $(STAMP) $(EMULATOR_STAMP) ## create .venv with the pinned dependencies, and .venv-ministack for the tests
 $(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(EMULATOR_STAMP): requirements/ministack.txt $(STAMP)
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(EMULATOR)
+	@$(BIN)/uv pip install --quiet --python $(EMULATOR)/bin/python --require-hashes -r requirements/ministack.txt
 	@touch $@
 
 run: setup       ## play one simulated trading day with the demo baskets
@@ -38,7 +45,8 @@ bench: setup     ## figures, side by side with peers or limits
 
 requirements: setup ## compile the pinned requirement files anew
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal pyproject.toml -o requirements/run.txt
-	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal --group dev pyproject.toml -o requirements/dev.txt
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal --group dev --extra aws pyproject.toml -o requirements/dev.txt
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal requirements/ministack.in -o requirements/ministack.txt
 
 clean:           ## remove what the other targets made
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis out
+	rm -rf $(VENV) $(EMULATOR) .mypy_cache .ruff_cache .pytest_cache .hypothesis out
