@@ -23,7 +23,7 @@ from option_baskets.engine.day import Watch
 from option_baskets.engine.rates import Rate
 from option_baskets.engine.report import DayRecord
 from option_baskets.ports import Clock
-from option_baskets.wiring import Embedded, Market, play
+from option_baskets.wiring import Embedded, Market, last_tick, play
 
 
 class Speed:
@@ -90,7 +90,10 @@ class Running:
     def _trade(self, session: Session, watch: Watch) -> list[DayRecord]:
         if self.speed.is_simulated:
             return run_simulated(lambda clock: self._day(session, clock, watch), session.starts)
-        start = None if self.speed.is_real and self.recorded is None else session.starts
+        start = None
+        if not self.speed.is_real or self.recorded is not None:
+            # An accelerated day that was interrupted goes on where it was; nothing happened to its market meanwhile.
+            start = asyncio.run(last_tick(self.data, session.date)) or session.starts
         clock = RealClock(self.speed.factor, start, zone=IST)
         return run_real(_until_terminated(self._day(session, clock, watch)))
 
