@@ -1,28 +1,80 @@
 """European options on a forward: F. Black, "The pricing of commodity contracts", J. Fin. Econ. 3 (1976) 167-179.
 
-``forward`` and ``strike`` are in index points and positive, ``volatility`` is per square root of a year, ``years`` the
-time to expiry. All arguments broadcast. Prices are rupees per unit.
+``forward`` and ``strike`` in index points, ``years`` to expiry, ``vol`` per square root of a year, ``discount`` the
+price of one rupee paid at expiry. All arguments broadcast; results have the broadcast shape, float64, per unit.
+
+Limits: with ``years`` <= 0, ``vol`` = 0 or a strike of 0 an option is its discounted intrinsic value; its delta is 0 or
+plus or minus the discount (half of it where forward and strike are equal), and what comes of remaining time is 0. NaN,
+a negative forward, strike or volatility, and a discount that is not positive give NaN; nothing is raised.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from option_baskets.pricing.normal import Floats, cdf
+from option_baskets.pricing.kernels import Floats, Kernel, run
+from option_baskets.pricing.normal import cdf
 
 
-def price(
+class Greeks(NamedTuple):
+    """The price and its derivatives, all of the discounted price, with the forward (not the spot) held fixed."""
+
+    price: Floats
+    delta: Floats
+    """Forward delta: by the forward. See ``spot_delta``."""
+    gamma: Floats
+    """Second, by the forward."""
+    theta: Floats
+    """By calendar time, a year: what one year of waiting adds, at this rate. Divide by 365 for a day."""
+    vega: Floats
+    """By volatility, for 1.00 (100 percentage points)."""
+    rho: Floats
+    """By the continuous rate, for 1.00, the forward held: minus ``years`` times the price."""
+
+    def spot_delta(self, forward: ArrayLike, spot: ArrayLike) -> Floats:
+        """By the spot index, while the forward keeps its ratio to it."""
+        ratio = np.asarray(forward, dtype=np.float64) / np.asarray(spot, dtype=np.float64)
+        return np.asarray(self.delta * ratio)
+
+
+class HigherGreeks(NamedTuple):
+    """Second derivatives beyond gamma, of the discounted price, with the forward held."""
+
+    vanna: Floats
+    """By forward and volatility."""
+    volga: Floats
+    """Second, by volatility."""
+    charm: Floats
+    """Of the forward delta by calendar time, a year."""
+
+
+def price_and_greeks(
     forward: ArrayLike,
     strike: ArrayLike,
-    volatility: ArrayLike,
     years: ArrayLike,
-    call: ArrayLike,
+    vol: ArrayLike,
+    is_call: ArrayLike,
+    discount: ArrayLike = 1.0,
     *,
-    rate: ArrayLike = 0.0,
-) -> Floats:
-    """The price where ``call`` is true, of the put elsewhere, discounted at ``rate`` (continuous; 0: undiscounted)."""
-    time = np.maximum(np.asarray(years, dtype=np.float64), 0.0)
-    deviation = np.asarray(volatility, dtype=np.float64) * np.sqrt(time)
-    return np.asarray(np.exp(-np.asarray(rate, dtype=np.float64) * time) * price_of(forward, strike, deviation, call))
+    kernel: Kernel | None = None,
+) -> Greeks:
+    """Price, forward delta, gamma, theta, vega and rho of calls where ``is_call``, of puts elsewhere."""
+    return Greeks(*run("greeks", kernel, is_call, forward, strike, years, vol, discount))
+
+
+def higher_greeks(
+    forward: ArrayLike,
+    strike: ArrayLike,
+    years: ArrayLike,
+    vol: ArrayLike,
+    is_call: ArrayLike,
+    discount: ArrayLike = 1.0,
+    *,
+    kernel: Kernel | None = None,
+) -> HigherGreeks:
+    """Vanna, volga and charm."""
+    return HigherGreeks(*run("higher", kernel, is_call, forward, strike, years, vol, discount))
 
 
 def price_of(forward: ArrayLike, strike: ArrayLike, deviation: ArrayLike, call: ArrayLike) -> Floats:
