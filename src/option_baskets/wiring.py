@@ -3,7 +3,7 @@
 import gc
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from pathlib import Path
@@ -196,8 +196,9 @@ async def play(
     *,
     with_charges: bool = True,
     watch: Watch = lambda _, __: None,
+    finished: Callable[[Session], None] = lambda _: None,
 ) -> list[DayRecord]:
-    """Trade the sessions one after another and return their records."""
+    """Trade the sessions one after another and return their records; ``finished`` is told after each new one."""
     day = await machine.trading_day(watch)
     records = []
     for session in sessions:
@@ -206,4 +207,6 @@ async def play(
         await machine.clock.sleep_until(marks[-1].tick.at if marks else session.starts)
         await day.run(session)
         records.append(await machine.record(session, with_charges=with_charges))
+        if not marks:
+            finished(session)
     return records

@@ -1,10 +1,11 @@
 """Preparing and running a replay: which days, which inputs, and whether a kept state belongs to them."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -18,6 +19,7 @@ from option_baskets.adapters.clock import SimulatedClock, run_simulated
 from option_baskets.adapters.facts import load
 from option_baskets.adapters.feeds.canonical import file_name
 from option_baskets.adapters.feeds.recorded import RecordedFeed
+from option_baskets.cli.replay_state import ReplayState
 from option_baskets.domain.cadence import instants
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.facts import Facts
@@ -27,7 +29,6 @@ from option_baskets.engine.report import DayRecord, as_json
 from option_baskets.engine.trading import Pace
 from option_baskets.wiring import Embedded, Market, play
 
-_STATE_FILE = "replay.json"
 _PACE = Pace(chase_every=timedelta(minutes=1))
 """Recorded prices change once a bar at the most; chasing between them finds nothing new."""
 
@@ -92,28 +93,18 @@ class Replay:
         """Play the days; with ``state`` the books stay there and an unfinished replay of the same inputs goes on.
 
         Raises:
-            Invalid: the state is of another replay.
+            Invalid: the state is of another replay, or cannot be written.
+            Unavailable: another process is using it.
         """
         if state is None:
             with tempfile.TemporaryDirectory(prefix="baskets-") as folder:
                 return self._play(Path(folder), speed, watch)
-        self._claim(state)
-        return self._play(state, speed, watch, durable=True)
+        with ReplayState.held(state, self.inputs) as kept:
+            return self._play(state, speed, watch, kept.keep)
 
-    def _claim(self, state: Path) -> None:
-        state.mkdir(parents=True, exist_ok=True)
-        mark = state / _STATE_FILE
-        if not mark.exists():
-            if any(state.iterdir()):
-                raise Invalid(f"{state} has other files; give an empty or new folder", where="--state")
-            _write_whole(mark, json.dumps({"inputs": self.inputs}))
-        elif json.loads(mark.read_text(encoding="utf-8")).get("inputs") != self.inputs:
-            raise Invalid(
-                f"{state} holds a replay of other baskets, days or options; give another folder, or delete that one",
-                where="--state",
-            )
-
-    def _play(self, folder: Path, speed: float | None, watch: Watch, *, durable: bool = False) -> list[DayRecord]:
+    def _play(
+        self, folder: Path, speed: float | None, watch: Watch, finished: Callable[[Session], None] = lambda _: None
+    ) -> list[DayRecord]:
         async def main(clock: SimulatedClock) -> list[DayRecord]:
             market = Market(
                 feed=self.feed,
@@ -127,12 +118,14 @@ class Replay:
                 facts=self.facts,
                 rate=None,
                 threaded=False,
-                durable=durable,
+                durable=False,
                 pace=_PACE,
             )
             try:
                 await machine.adopt(self.baskets)
-                return await play(machine, self.sessions, with_charges=self.with_charges, watch=watch)
+                return await play(
+                    machine, self.sessions, with_charges=self.with_charges, watch=watch, finished=finished
+                )
             finally:
                 await asyncio.shield(machine.close())
 
@@ -145,13 +138,14 @@ def write_json(records: Sequence[DayRecord], out: Path) -> None:
 
 
 def _write_whole(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
         raise Invalid(f"cannot write {path}: {error.strerror}", where=str(path)) from error
 
 

@@ -110,11 +110,10 @@ class _Resolver:
         return contract
 
     def _has_weeklies(self) -> bool:
-        """Some expiry is listed before the second monthly that is not a monthly itself."""
+        """Some expiry before the second monthly is none itself; a list that does not reach so far says nothing."""
         monthly = self.snapshot.monthly_expiries(self.strategy.underlying)
-        near = monthly[1] if len(monthly) > 1 else None
         listed = self.snapshot.expiries(self.strategy.underlying)
-        return any(expiry not in monthly and (near is None or expiry < near) for expiry in listed)
+        return len(monthly) < 2 or any(expiry < monthly[1] and expiry not in monthly for expiry in listed)
 
     def _option(self, type_: ContractType, expiry: date, strike: Decimal) -> Contract:
         return Contract(underlying=self.strategy.underlying, expiry=expiry, type=type_, strike=strike)
