@@ -42,6 +42,8 @@ from option_baskets.domain.facts import (
     ListedSeries,
     Lot,
     LotConversion,
+    MarginPart,
+    MarginRate,
     Rate,
     SessionKind,
     SpecialSession,
@@ -145,6 +147,13 @@ _BROKERAGE = Table(
     columns={"broker": text, "instrument": one_of(Instrument), "rupees": amount},
     optional={"percent": amount, **_DATED},
 )
+_MARGINS = Table(
+    name="margins.csv",
+    row=MarginRate,
+    columns={"component": one_of(MarginPart), "percent": amount},
+    optional=_DATED,
+    fields={"component": "part"},
+)
 _TABLES = (
     _HOURS,
     _HOLIDAYS,
@@ -159,6 +168,7 @@ _TABLES = (
     _FREEZE_QUANTITIES,
     _CHARGES,
     _BROKERAGE,
+    _MARGINS,
 )
 
 
@@ -190,6 +200,7 @@ def load(extra: Path | None = None) -> Facts:
         freeze_quantities=rows(_FREEZE_QUANTITIES, names),
         rates=rows(_CHARGES),
         brokerages=rows(_BROKERAGE),
+        margins=rows(_MARGINS),
     )
     if problems:
         raise Invalid(problems)

@@ -50,6 +50,17 @@ class ChargedSide(StrEnum):
     EXERCISE = "exercise"
 
 
+class MarginPart(StrEnum):
+    """What a margin estimate is made of; `facts/margins.csv` says of what each is a percentage."""
+
+    EXPOSURE = "exposure"
+    EXPIRY_DAY = "expiry_day"
+    PRICE_SCAN = "price_scan"
+    EXTREME_SCAN = "extreme_scan"
+    EXTREME_SHARE = "extreme_share"
+    CALENDAR_SPREAD = "calendar_spread"
+
+
 class ListedSeries(StrEnum):
     """A monthly also counts as its week's weekly; ``long`` is quarterly and half-yearly."""
 
@@ -248,6 +259,12 @@ class Brokerage(Dated):
     percent: Decimal | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MarginRate(Dated):
+    part: MarginPart
+    percent: Decimal
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Facts:
     """Every table. Two Facts are equal only if they are the same object, so that results can be cached by it."""
@@ -265,6 +282,7 @@ class Facts:
     freeze_quantities: tuple[Freeze, ...]
     rates: tuple[Rate, ...]
     brokerages: tuple[Brokerage, ...]
+    margins: tuple[MarginRate, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
