@@ -119,14 +119,18 @@ class TradingDay:
 
     async def _after_check_of(self, at: datetime) -> None:
         """Wait until the stop check of the minute of ``at`` is done, so that entries come after exits."""
-        assert self._waiting is not None
         minute = at.replace(second=0, microsecond=0)
+
+        def is_done() -> bool:
+            return self._checked is not None and self._checked >= minute
 
         async def checked() -> None:
             assert self._waiting is not None
             async with self._waiting:
-                await self._waiting.wait_for(lambda: self._checked is not None and self._checked >= minute)
+                await self._waiting.wait_for(is_done)
 
+        if is_done():
+            return
         wait = asyncio.create_task(checked())
         alarm = asyncio.create_task(self.trading.clock.sleep_until(at + CHECKED_WITHIN))
         await asyncio.wait({wait, alarm}, return_when=asyncio.FIRST_COMPLETED)
@@ -136,13 +140,13 @@ class TradingDay:
     async def _work(self) -> None:
         """Fire queued messages at their instants, each beside the others."""
         async for message in self.trading.queue.receive():
+            await self._after_check_of(message.at)
             self.trading.start(self._fire(message), name=message.id, user_id=message.body["user_id"])
 
     async def _fire(self, message: Message) -> None:
         trading = self.trading
         key = (message.body["user_id"], message.body["run_id"])
         if key in trading.runs:
-            await self._after_check_of(message.at)
             if message.kind == ENTER_RUN:
                 await enter(trading, key, message.at)
             else:

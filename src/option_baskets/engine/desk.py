@@ -60,6 +60,8 @@ class Desk:
         self.orders: dict[str, Order] = {}
         self._of_run: defaultdict[RunKey, list[str]] = defaultdict(list)
         self._inbox: defaultdict[RunKey, list[OrderReport]] = defaultdict(list)
+        self._begun: set[str] = set()
+        """Journaled as SENDING and not yet handed to their broker by this process."""
         self._final: dict[str, asyncio.Event] = {}
         self._background: set[asyncio.Task[None]] = set()
 
@@ -85,6 +87,18 @@ class Desk:
         """How many entries the account's rate lets through in that time; None: as many as you like."""
         return self._buckets[account].entries(within)
 
+    def begun(self, orders: Sequence[Order], urgency: Urgency) -> list[Order]:
+        """New orders of one account, SENDING as far as its rate allows now: to be journaled so, then given to ``send``.
+
+        It saves them a commit of their own.
+        """
+        account = (orders[0].intent.user_id, orders[0].intent.account)
+        granted = self._buckets[account].take_now(len(orders), urgency)
+        now = self._clock.now()
+        sending = [advance(order, OrderState.SENDING, now) for order in orders[:granted]]
+        self._begun.update(order.intent.id for order in sending)
+        return [*sending, *orders[granted:]]
+
     def written(self, orders: Iterable[Order]) -> tuple[list[Write], list[Order]]:
         """The writes that journal the orders, and the orders to ``take_up`` once they are committed."""
         pairs = [self._books.put_order(order) for order in orders]
@@ -99,15 +113,15 @@ class Desk:
             self.take_up(kept)
 
     async def send(self, orders: Sequence[Order], urgency: Urgency, *, until: datetime | None = None) -> None:
-        """Send journaled orders of one account, as fast as its rate allows, all in parallel.
+        """Send journaled orders of one account that were not sent yet, as fast as its rate allows, all in parallel.
 
         Returns when every one was answered or its outcome is unknown; those are settled in the background. What could
         not be sent by ``until`` stays CREATED.
         """
-        if not orders:
-            return
-        pending = [order.intent.id for order in orders]
-        calls: list[asyncio.Task[None]] = []
+        begun = [order for order in orders if order.state is OrderState.SENDING and order.intent.id in self._begun]
+        self._begun.difference_update(order.intent.id for order in begun)
+        calls = [asyncio.create_task(self._place(order)) for order in begun]
+        pending = [order.intent.id for order in orders if order.state is OrderState.CREATED]
         while pending:
             account = (orders[0].intent.user_id, orders[0].intent.account)
             granted = await self._buckets[account].take(len(pending), urgency)
@@ -192,11 +206,12 @@ class Desk:
         key = (order.intent.user_id, order.intent.run_id)
         async with self._runs.lock(key):
             order = self.orders[intent_id]
-            if (order.state, state) not in {
-                (OrderState.CREATED, OrderState.CANCELLED),
-                (OrderState.UNKNOWN, OrderState.ABSENT),
-            }:
+            unsent = order.state is OrderState.CREATED or intent_id in self._begun
+            if (state is OrderState.CANCELLED and not unsent) or (
+                state is OrderState.ABSENT and order.state is not OrderState.UNKNOWN
+            ):
                 return
+            self._begun.discard(intent_id)
             await self.journal([advance(order, state, self._clock.now(), reason=reason)])
         self._announce(intent_id)
 
@@ -207,10 +222,12 @@ class Desk:
             return
         key = (user_id, order.intent.run_id)
         known = (report.state, report.filled, report.limit) == (order.state, order.filled, order.limit)
-        if key not in self._runs or known:
+        if key not in self._runs or known or report in self._inbox[key]:
             return
         self._inbox[key].append(report)
         async with self._runs.lock(key):
+            if self._inbox[key]:
+                await asyncio.sleep(0)  # answers that came together are all here now
             while reports := self._inbox[key][:_REPORTS_A_COMMIT]:
                 await self._apply(key, reports)
                 del self._inbox[key][: len(reports)]
@@ -289,7 +306,7 @@ class Desk:
     async def cancel(self, order: Order, urgency: Urgency, reason: Reason) -> None:
         """Ask for an order to be cancelled; returns when it is final, filled or not."""
         intent = order.intent
-        if order.state is OrderState.CREATED:
+        if order.state is OrderState.CREATED or intent.id in self._begun:
             await self.conclude(intent.id, OrderState.CANCELLED, reason)
         while not (now := self.orders[intent.id]).state.is_final:
             if now.broker_order_id:
@@ -359,11 +376,13 @@ def _with_fills(run: Run, fills: Sequence[tuple[Intent, Fill]]) -> Run:
 
 def _filled(position: LegPosition, action: Action, fill: Fill) -> LegPosition:
     if action is Action.ENTER:
+        entered = position.entered + fill.quantity
         return replace(
             position,
-            entered=position.entered + fill.quantity,
+            entered=entered,
             entered_value=position.entered_value + fill.value,
             entry_time=position.entry_time or fill.at,
+            entry_final=position.entry_final or entered >= position.intended,
         )
     exited = position.exited + fill.quantity
     return replace(

@@ -246,7 +246,12 @@ async def _journal(
     resolution: Resolution,
     orders: Sequence[Order],
 ) -> None:
-    """Write the intents, then the run that names them; until the run says ENTERING nothing is sent."""
+    """Write the intents, then the run that names them; until the run says ENTERING nothing is sent.
+
+    Where one commit takes all of it, every account's first turn is journaled as SENDING at once.
+    """
+    if len(orders) <= _WRITES_A_COMMIT:
+        orders = _first_turns_begun(trading, orders)
     writes, kept = trading.desk.written(orders)
     while len(writes) > _WRITES_A_COMMIT:
         await trading.books.commit(*writes[:_WRITES_A_COMMIT])
@@ -277,9 +282,8 @@ async def _enter_account(trading: Trading, key: RunKey, account: str, at: dateti
         if not wave:
             continue
         if reason is None and _is_wanted(trading.runs.get(key), account):
-            created = [order for order in wave if order.state is OrderState.CREATED]
-            await trading.desk.send(created, urgency, until=deadline)
-            for order in created:
+            await trading.desk.send(wave, urgency, until=deadline)
+            for order in wave:
                 if trading.desk.orders[order.intent.id].state is OrderState.CREATED:
                     await trading.desk.conclude(order.intent.id, OrderState.CANCELLED, Reason.RATE_LIMIT)
             await _work(trading, key, wave, urgency, deadline)
@@ -291,6 +295,17 @@ async def _enter_account(trading: Trading, key: RunKey, account: str, at: dateti
     await _finalise(trading, key, account, reason)
     if reason is not None:
         await _unwind(trading, key, account)
+
+
+def _first_turns_begun(trading: Trading, orders: Sequence[Order]) -> list[Order]:
+    begun: list[Order] = []
+    for account in dict.fromkeys(order.intent.account for order in orders):
+        mine = [order for order in orders if order.intent.account == account]
+        first = min(_turn(order.intent.side, order.intent.contract) for order in mine)
+        wave = [order for order in mine if _turn(order.intent.side, order.intent.contract) == first]
+        begun += trading.desk.begun(wave, _TURNS[first][1])
+        begun += [order for order in mine if order not in wave]
+    return begun
 
 
 _TURNS = ((0, Urgency.HEDGE_ENTRY), (1, Urgency.HEDGE_ENTRY), (2, Urgency.SHORT_ENTRY))
@@ -336,6 +351,8 @@ async def _finalise(trading: Trading, key: RunKey, account: str, reason: Reason 
     """Mark the account's entries final and record every unit that was intended and not filled."""
 
     def final(run: Run) -> tuple[Run, Sequence[Write]]:
+        if all(position.entry_final for position in run.positions if position.account == account):
+            return run, ()
         positions = []
         missing = []
         for position in run.positions:

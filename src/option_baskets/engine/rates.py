@@ -52,18 +52,20 @@ class Bucket:
 
     async def take(self, wanted: int, urgency: Urgency) -> int:
         """At least one token and at most ``wanted``, as soon as the rate allows."""
-        if self._rate is None:
-            return wanted
-        if not self._waiting:
-            granted = self._grant(wanted, urgency)
-            if granted:
-                return granted
+        if granted := self.take_now(wanted, urgency):
+            return granted
         future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (urgency, next(self._order), wanted, future))
         self._serve()
         if self._waiting and self._refill is None:
             self._refill = asyncio.create_task(self._refill_every_second())
         return await future
+
+    def take_now(self, wanted: int, urgency: Urgency) -> int:
+        """As many tokens as there are, at most ``wanted``; none where others wait for theirs."""
+        if self._rate is None:
+            return wanted
+        return 0 if self._waiting else self._grant(wanted, urgency)
 
     def _grant(self, wanted: int, urgency: Urgency) -> int:
         assert self._rate is not None
