@@ -94,6 +94,17 @@ class RecordedMarket:
         quote = self.snapshot(at).quote(contract)
         return quote.last if quote else None
 
+    def open_interest(self, at: datetime) -> Mapping[Contract, int]:
+        """Units open in each contract as last recorded by ``at``; a contract without a record is absent."""
+        known = pl.col("start") <= at - (self.recorded.interval if self.recorded.kind is Kind.BARS else timedelta(0))
+        last = (
+            self.recorded.bars.filter(known & pl.col("oi").is_not_null())
+            .group_by(IDENTITY, maintain_order=True)
+            .agg(pl.col("oi").last())
+        )
+        units = zip(contracts_in(last), last["oi"], strict=True)
+        return {contract: int(count) for contract, count in units if isinstance(contract, Contract)}
+
     def columns_known(self, at: datetime) -> int:
         """How many columns were known at ``at``."""
         return bisect_right(self._known_from, at)
