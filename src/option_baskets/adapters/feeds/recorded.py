@@ -7,7 +7,7 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
@@ -96,9 +96,9 @@ class RecordedMarket:
 
     def open_interest(self, at: datetime) -> Mapping[Contract, int]:
         """Units open in each contract as last recorded by ``at``; a contract without a record is absent."""
-        known = pl.col("start") <= at - (self.recorded.interval if self.recorded.kind is Kind.BARS else timedelta(0))
+        width = self.recorded.interval if self.recorded.kind is Kind.BARS else timedelta(0)
         last = (
-            self.recorded.bars.filter(known & pl.col("oi").is_not_null())
+            self.recorded.bars.filter(pl.col("start") <= at.astimezone(UTC) - width, pl.col("oi").is_not_null())
             .group_by(IDENTITY, maintain_order=True)
             .agg(pl.col("oi").last())
         )
