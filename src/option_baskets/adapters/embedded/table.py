@@ -20,13 +20,12 @@ from option_baskets.adapters.embedded.statements import (
     put_sql,
     query_sql,
 )
-from option_baskets.domain.errors import Conflict, Invalid, Problem
+from option_baskets.domain.errors import Conflict
 from option_baskets.ports import Delete, Index, Item, Page, Put, TableName, Write
+from option_baskets.store.limits import key_of, require_key, require_page, require_writable
 
 T = TypeVar("T")
 
-MOST_WRITES = 100
-LARGEST_ITEM = 400 * 1024
 VERSION = 1
 
 _LARGE = (256, 128, 64)
@@ -58,6 +57,7 @@ class SqliteTable:
         return cls(file, now=now)
 
     async def get(self, table: TableName, pk: str, sk: str) -> Item | None:
+        require_key(pk, sk)
         self.requests["get", None] += 1
         rows = self.file.read(get_sql(table), (pk, sk, self._seconds()))
         return _item(rows[0]) if rows else None
@@ -74,6 +74,7 @@ class SqliteTable:
         limit: int = 1000,
         cursor: str | None = None,
     ) -> Page:
+        require_page(pk, begins_with, between, limit)
         self.requests["query", index] += 1
         low, high = bounds(begins_with, between)
         parameters: list[object] = [pk, low, high, self._seconds()]
@@ -86,8 +87,8 @@ class SqliteTable:
 
     async def commit(self, writes: Sequence[Write]) -> None:
         self.requests["commit", None] += 1
+        require_writable(writes)
         if writes:
-            _require_writable(writes)
             await self.file.together(self._apply, writes)
 
     async def purge(self) -> int:
@@ -130,10 +131,6 @@ class SqliteTable:
                 wanted = f"version {write.expected}" if write.expected else "nothing"
                 return Conflict(f"{write.table} {pk} {sk}: expected {wanted}, found {there}; nothing was written")
         return Conflict(f"a condition of a commit of {len(writes)} writes did not hold; nothing was written")
-
-
-def key_of(write: Write) -> tuple[str, str]:
-    return (write.item.pk, write.item.sk) if isinstance(write, Put) else (write.pk, write.sk)
 
 
 def _write(connection: Connection, writes: Sequence[Write], seconds: float) -> bool:
@@ -195,39 +192,6 @@ def _statements(rows: Sequence[T]) -> Iterator[Sequence[T]]:
         size = next((large for large in _LARGE if large <= left), min(left, _SMALL))
         yield rows[start : start + size]
         start += size
-
-
-def _require_writable(writes: Sequence[Write]) -> None:
-    if len(writes) > MOST_WRITES:
-        raise Invalid(f"{len(writes)} writes in one commit; at most {MOST_WRITES} commit together", where="writes")
-    problems = []
-    seen: set[tuple[TableName, tuple[str, str]]] = set()
-    for number, write in enumerate(writes):
-        key = (write.table, key_of(write))
-        wrong = f"{key[1]} is written twice in one commit" if key in seen else _complaint(write)
-        seen.add(key)
-        if wrong:
-            problems.append(Problem(where=f"writes[{number}]", message=wrong))
-    if problems:
-        raise Invalid(problems)
-
-
-def _complaint(write: Write) -> str:
-    """What makes the write impossible; empty if nothing does."""
-    names = [*key_of(write)]
-    size = 0
-    if isinstance(write, Put):
-        names += (*(write.item.gsi1 or ()), *(write.item.gsi2 or ()))
-        size = len(write.item.body)
-    if "" in names:
-        return f"a key of {names} is empty"
-    try:
-        size += len("".join(names).encode())
-    except UnicodeEncodeError:
-        return f"a key of {names!a} is no Unicode text"
-    if size > LARGEST_ITEM:
-        return f"{names[0]} {names[1]} has {size} bytes; an item has at most {LARGEST_ITEM}"
-    return ""
 
 
 def _item(row: Row) -> Item:
