@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.contract.engines"]
 ROOT = Path(__file__).parent.parent
 SHARED = Path(os.environ.get("OPTION_BASKETS_SHARED", ROOT.parent / "shared"))
 

@@ -1,8 +1,9 @@
-"""What every Table must do. An adapter joins by a line in ``ADAPTERS``."""
+"""What every Table must do, on every engine. An adapter joins by a line in ``ADAPTERS``."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,6 +14,9 @@ from hypothesis import strategies as st
 from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.domain.errors import Conflict, Invalid
 from option_baskets.ports import Delete, Index, Item, Put, Table, TableName, Write
+from option_baskets.store import codec
+from option_baskets.store.limits import LARGEST_ITEM, LONGEST_PARTITION_KEY, LONGEST_SORT_KEY, size_of
+from tests.contract.engines import Engine, opened
 
 CONFIGURATIONS, HISTORY = TableName.CONFIGURATIONS, TableName.HISTORY
 GSI1, GSI2 = Index.ALLOCATIONS_BY_STRATEGY, Index.USER_EXECUTION_SCHEDULE
@@ -29,21 +33,29 @@ class Hand:
         return self.time
 
 
-def threaded(path: Path, hand: Hand) -> Table:
+async def threaded(path: Path, hand: Hand, _: Engine | None) -> Table:
     return SqliteTable.open(path / "table.db", now=hand.now)
 
 
-def inline(path: Path, hand: Hand) -> Table:
+async def inline(path: Path, hand: Hand, _: Engine | None) -> Table:
     return SqliteTable.open(path / "table.db", now=hand.now, threaded=False, durable=False)
 
 
-Opener = Callable[[Path, Hand], Table]
-ADAPTERS: dict[str, Opener] = {"sqlite": threaded, "sqlite-inline": inline}
+async def dynamo(path: Path, hand: Hand, engine: Engine | None) -> Table:
+    assert engine is not None
+    return await opened(engine, path, hand.now)
+
+
+Opener = Callable[[Path, Hand], Awaitable[Table]]
+ADAPTERS = {"sqlite": threaded, "sqlite-inline": inline, "dynamodb": dynamo}
 
 
 @pytest.fixture(params=ADAPTERS)
 def opener(request: pytest.FixtureRequest) -> Opener:
-    return ADAPTERS[request.param]
+    """Opens the table that belongs to a folder, empty if the folder is."""
+    adapter = ADAPTERS[request.param]
+    engine = request.getfixturevalue("engine") if adapter is dynamo else None
+    return lambda path, hand: adapter(path, hand, engine)
 
 
 @pytest.fixture
@@ -53,7 +65,7 @@ def hand() -> Hand:
 
 @pytest.fixture
 async def table(opener: Opener, tmp_path: Path, hand: Hand) -> AsyncIterator[Table]:
-    table = opener(tmp_path, hand)
+    table = await opener(tmp_path, hand)
     yield table
     await table.close()
 
@@ -219,6 +231,107 @@ async def test_a_cursor_that_no_page_gave_is_refused(table: Table) -> None:
         await table.query(CONFIGURATIONS, "u", cursor="nonsense")
 
 
+async def test_a_page_is_filled_however_large_its_items_are(table: Table) -> None:
+    await table.commit([put(f"{n:02}", bytes(50_000)) for n in range(30)])
+    page = await table.query(CONFIGURATIONS, "u")
+    assert ([item.sk for item in page.items], page.cursor) == ([f"{n:02}" for n in range(30)], None)
+    page = await table.query(CONFIGURATIONS, "u", limit=25)
+    assert len(page.items) == 25
+    rest = await table.query(CONFIGURATIONS, "u", limit=25, cursor=page.cursor)
+    assert [item.sk for item in rest.items] == [f"{n:02}" for n in range(25, 30)]
+
+
+async def test_expired_items_do_not_shorten_a_page(table: Table, hand: Hand) -> None:
+    soon = int((NOON + timedelta(seconds=1)).timestamp())
+    short = [Put(table=CONFIGURATIONS, item=Item(pk="u", sk=f"{n}", body=b"", expires_at=soon)) for n in range(8)]
+    await table.commit([*short, put("8"), put("9")])
+    hand.time = NOON + timedelta(seconds=1)
+    page = await table.query(CONFIGURATIONS, "u", limit=2)
+    assert [item.sk for item in page.items] == ["8", "9"]
+
+
+async def test_the_longest_keys_are_taken_and_longer_ones_refused(table: Table) -> None:
+    pk, sk = "é" * (LONGEST_PARTITION_KEY // 2), "🙂" * (LONGEST_SORT_KEY // 4)
+    item = Item(pk=pk, sk=sk, body=b"x", gsi1=(pk, sk), gsi2=(pk, sk))
+    await table.commit([Put(table=HISTORY, item=item, expected=0)])
+    assert await table.get(HISTORY, pk, sk) == item
+    for where in (Index.PRIMARY, GSI1, GSI2):
+        assert (await table.query(HISTORY, pk, index=where, begins_with=sk[:-1])).items == (item,)
+        assert (await table.query(HISTORY, pk, index=where, begins_with="🙂", between=("a", "\U0010ffff"))).items
+    for long in (
+        Item(pk=pk + "a", sk="s", body=b""),
+        Item(pk="p", sk=sk + "a", body=b""),
+        Item(pk="p", sk="s", body=b"", gsi1=(pk + "a", "s")),
+        Item(pk="p", sk="s", body=b"", gsi2=("p", sk + "a")),
+    ):
+        with pytest.raises(Invalid, match="at most"):
+            await table.commit([Put(table=HISTORY, item=long)])
+    with pytest.raises(Invalid, match="at most 1024"):
+        await table.get(HISTORY, "p", sk + "a")
+
+
+@pytest.mark.parametrize("index", [None, ("p", "q")])
+async def test_an_item_of_four_hundred_kilobytes_is_taken_and_a_larger_one_refused(
+    table: Table, index: tuple[str, str] | None
+) -> None:
+    def of(size: int) -> Item:
+        empty = Item(pk="u", sk="é", body=b"", gsi1=index, gsi2=index, expires_at=4_000_000_000)
+        return Item(pk="u", sk="é", body=bytes(size - size_of(empty)), gsi1=index, gsi2=index, expires_at=4_000_000_000)
+
+    await table.commit([Put(table=CONFIGURATIONS, item=of(LARGEST_ITEM))])
+    assert await table.get(CONFIGURATIONS, "u", "é") == of(LARGEST_ITEM)
+    with pytest.raises(Invalid, match=r"409601 bytes; an item has at most 409600, so store it as several"):
+        await table.commit([put("small"), Put(table=CONFIGURATIONS, item=of(LARGEST_ITEM + 1))])
+    assert await bodies(table, "small") == [None]
+
+
+async def test_four_megabytes_do_not_fit_in_one_commit(table: Table) -> None:
+    large = [put(f"{n}", bytes(380_000)) for n in range(12)]
+    with pytest.raises(Invalid, match="split"):
+        await table.commit(large)
+    await table.commit(large[:7])
+    assert len((await table.query(CONFIGURATIONS, "u")).items) == 7
+
+
+async def test_a_read_without_a_key_or_with_an_impossible_one_is_refused(table: Table) -> None:
+    with pytest.raises(Invalid, match="pk is empty"):
+        await table.get(CONFIGURATIONS, "", "s")
+    with pytest.raises(Invalid, match="sk is empty"):
+        await table.get(CONFIGURATIONS, "u", "")
+    with pytest.raises(Invalid, match="pk is empty"):
+        await table.query(CONFIGURATIONS, "")
+    with pytest.raises(Invalid, match="no Unicode"):
+        await table.query(CONFIGURATIONS, "u", begins_with="\ud800")
+    with pytest.raises(Invalid, match="at least 1"):
+        await table.query(CONFIGURATIONS, "u", limit=0)
+
+
+async def test_no_update_is_lost_when_many_count_at_once(table: Table) -> None:
+    async def count() -> None:
+        while True:
+            found = await table.get(CONFIGURATIONS, "u", "counter")
+            number, version = (int(found.body), found.version) if found else (0, 0)
+            try:
+                await table.commit([put("counter", b"%d" % (number + 1), expected=version, version=version + 1)])
+            except Conflict:
+                continue
+            return
+
+    await asyncio.gather(*(count() for _ in range(12)))
+    assert await bodies(table, "counter") == [b"12"]
+
+
+async def test_decimals_and_any_text_come_back_exactly(table: Table) -> None:
+    value = {"₹ é 🙂 \x00": Decimal("0.10"), "z": Decimal("-1E-28"), "long": Decimal("1234567890123456789012345678.90")}
+    await table.commit([put("a", codec.encode(value))])
+    (body,) = await bodies(table, "a")
+    assert body is not None
+    found = codec.decode(body, dict[str, Decimal])
+    assert {name: str(number) for name, number in found.items()} == {
+        name: str(number) for name, number in value.items()
+    }
+
+
 async def test_an_expired_item_is_as_good_as_absent(table: Table, hand: Hand) -> None:
     expires = int((NOON + timedelta(seconds=300)).timestamp())
     item = Item(pk="u", sk="a", body=b"old", gsi1=("p", "q"), expires_at=expires)
@@ -236,10 +349,10 @@ async def test_an_expired_item_is_as_good_as_absent(table: Table, hand: Hand) ->
 
 
 async def test_everything_is_found_after_reopening(opener: Opener, tmp_path: Path, hand: Hand) -> None:
-    table = opener(tmp_path, hand)
+    table = await opener(tmp_path, hand)
     await table.commit([put(f"{n:03}", expected=0) for n in range(100)])
     await table.close()
-    again = opener(tmp_path, hand)
+    again = await opener(tmp_path, hand)
     assert len((await again.query(CONFIGURATIONS, "u")).items) == 100
     with pytest.raises(Conflict):
         await again.commit([put("000", expected=0)])
@@ -316,7 +429,7 @@ async def run_and_compare(table: Table, moments: list[list[list[Write]]]) -> Non
 @given(moments=moments)
 def test_any_commits_in_any_moments_do_what_a_dictionary_does(opener: Opener, moments: list[list[list[Write]]]) -> None:
     async def scenario(folder: str) -> None:
-        table = opener(Path(folder), Hand())
+        table = await opener(Path(folder), Hand())
         await run_and_compare(table, moments)
         await table.close()
 

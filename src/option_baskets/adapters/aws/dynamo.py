@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import cache
+from io import BytesIO
 from typing import Any, NoReturn, Self
 
 from aiobotocore.config import AioConfig
@@ -30,6 +31,7 @@ ATTEMPTS = 8
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.025, 1.0
 _IN_FLIGHT = 200
 """Connections of one client; measured, more of them do not add throughput."""
+_LARGE_BODY = 512 * 1024
 
 _BUSY = {
     "LimitExceededException",
@@ -96,6 +98,7 @@ class Dynamo:
             raise Unavailable("no AWS region is known; set AWS_REGION or give one") from error
         except (BotoCoreError, ValueError) as error:
             raise Unavailable(f"no client of DynamoDB can be made: {error}") from error
+        client.meta.events.register("before-send.dynamodb", _send_in_pieces)
         return cls(client, closing, pause=pause)
 
     async def call(self, operation: str, request: Mapping[str, object]) -> Answer:
@@ -131,6 +134,12 @@ class Dynamo:
 
     async def close(self) -> None:
         await self._closing.aclose()
+
+
+def _send_in_pieces(request: Any, **_: object) -> None:
+    """A body of megabytes goes out bit by bit; at once it would hold up the event loop, and aiohttp warns of it."""
+    if isinstance(request.body, bytes) and len(request.body) > _LARGE_BODY:
+        request.body = BytesIO(request.body)
 
 
 @cache
