@@ -7,6 +7,7 @@ import click
 _COMMANDS = {
     "bench": "Measure this machine: the timer's precision, the replay's speed.",
     "calendar": "Sessions, holidays, expiries and lot sizes of a month.",
+    "chain": "An option chain of a recorded day, with volatilities and Greeks.",
     "check": "Check basket files and say what to mend.",
     "import": "Turn market data files into the canonical form.",
     "replay": "Run baskets over recorded days.",

@@ -25,7 +25,7 @@ from option_baskets.domain.resolve import fresh_quote
 from option_baskets.domain.session import Session, contract_close, hours_on, session_of, session_on
 from option_baskets.pricing.chain import Chain, analyse
 from option_baskets.pricing.kernels import Floats
-from option_baskets.pricing.margin import MarginRates
+from option_baskets.pricing.margin import NOTHING, Margin, MarginRates, estimate
 from option_baskets.pricing.payoff import Leg, Position
 
 YEAR = timedelta(days=365)
@@ -254,6 +254,20 @@ class Valuation:
                 return None
             total += order.total
         return total
+
+    def margin(self, holdings: Iterable[Holding]) -> Margin:
+        """The estimated margin of one account's holdings: netted by contract, then together by underlying."""
+        units: dict[Contract, int] = {}
+        cash: dict[Contract, Decimal] = {}
+        for each in holdings:
+            units[each.contract] = units.get(each.contract, 0) + each.units
+            cash[each.contract] = cash.get(each.contract, ZERO) + each.units * each.price
+        by_underlying: dict[str, list[Holding]] = {}
+        for contract in (contract for contract, count in units.items() if count):
+            net = Holding(contract=contract, units=units[contract], price=cash[contract] / units[contract])
+            by_underlying.setdefault(contract.underlying, []).append(net)
+        rates = self.margin_rates()
+        return sum((estimate(self.position(group), rates) for group in by_underlying.values()), NOTHING)
 
     def margin_rates(self) -> MarginRates:
         """The rates in force on the snapshot's day; an add-on without a row is not charged."""
