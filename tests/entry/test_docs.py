@@ -9,16 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from option_baskets.cli import main
-from option_baskets.domain.reasons import ExitReason, Reason
-from option_baskets.domain.run import RunStatus
-from option_baskets.engine.report import as_json
 
 ROOT = Path(__file__).parent.parent.parent
 SOURCE = ROOT / "src" / "option_baskets"
@@ -163,14 +159,9 @@ def test_what_a_newcomer_types_runs_and_prints_what_the_page_shows(newcomer: Pat
         assert not_printed(shown.prints, result.output) == [], f"{shown} printed\n{result.output}"
 
 
-def draw_day() -> ModuleType:
-    with contextlib.chdir(ROOT):
-        return import_module("tools.draw_day")
-
-
 def test_the_sample_of_make_run_is_what_it_prints_today() -> None:
+    drawing = import_module("tools.draw_day")
     sample = next(block for kind, block in blocks(ROOT / "README.md") if kind == "text")
-    drawing = draw_day()
     printed = drawing.text_of(drawing.days(drawing.of_make_run()))
     left_out = next(int(count) for count in re.findall(r"^… (\d+) lines …$", sample, re.MULTILINE))
     assert not_printed(tuple(sample.splitlines()), "\n".join(printed)) == [], "run python tools/draw_day.py"
@@ -195,31 +186,6 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not linked.exists() or (anchor and anchor not in anchors(linked)):
             dead.append(target)
     assert dead == []
-
-
-def keys_in(value: object) -> set[str]:
-    """Every key of a JSON value, at any depth; those of ``events`` and ``rounding`` are data."""
-    if isinstance(value, list):
-        return {key for each in value for key in keys_in(each)}
-    if not isinstance(value, dict):
-        return set()
-    below = {key for name, each in value.items() if name not in {"events", "rounding"} for key in keys_in(each)}
-    return set(value) | below
-
-
-def test_the_page_of_the_record_has_its_keys_and_no_other(newcomer: Path) -> None:
-    drawing = draw_day()
-    record = as_json(drawing.days(drawing.of_make_run()))
-    page = (ROOT / "docs" / "replay-json.md").read_text(encoding="utf-8")
-    told = set(re.findall(r"^\| `(\w+)` \|", page.partition("## Codes")[0], re.MULTILINE))
-    only_when_needed = {"at", "quantity", "reason", "detail", "level", "code", "message"}
-    assert keys_in(record) - told == set()
-    assert told - keys_in(record) <= only_when_needed
-
-
-def test_every_code_of_the_record_is_explained() -> None:
-    page = (ROOT / "docs" / "replay-json.md").read_text(encoding="utf-8")
-    assert [code for code in (*Reason, *ExitReason, *RunStatus) if f"`{code}`" not in page] == []
 
 
 def test_every_page_is_listed_in_the_index_of_pages() -> None:
