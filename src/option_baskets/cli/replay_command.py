@@ -81,11 +81,13 @@ def command(
 
     from option_baskets.cli.day_view import show_day, show_days, show_result
     from option_baskets.cli.progress import ticking
-    from option_baskets.cli.replaying import Replay, write_json
+    from option_baskets.cli.replaying import Replay, require_writable, write_json
 
     if day and (first or last):
         raise click.UsageError("give --date, or --from and --to, not both")
     console = Console()
+    if out is not None:
+        require_writable(out)
     replay = Replay.prepare(
         directory,
         files,

@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -137,12 +137,30 @@ def write_json(records: Sequence[DayRecord], out: Path) -> None:
     _write_whole(out, json.dumps(as_json(records), indent=1, ensure_ascii=False) + "\n")
 
 
+def require_writable(path: Path) -> None:
+    """Find out before a long replay whether its record can be written; leaves nothing but the folder behind.
+
+    Raises:
+        Invalid: it cannot.
+    """
+    with _whole(path) as part:
+        part.touch()
+        part.unlink()
+
+
 def _write_whole(path: Path, text: str) -> None:
+    with _whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A file beside ``path`` to write first; gone if that fails."""
     part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        yield part
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
