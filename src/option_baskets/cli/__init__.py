@@ -10,9 +10,11 @@ _COMMANDS = {
     "chain": "An option chain of a recorded day, with volatilities and Greeks.",
     "check": "Check basket files and say what to mend.",
     "import": "Turn market data files into the canonical form.",
+    "payoff": "What a file's strategies would make and risk, with margins.",
     "replay": "Run baskets over recorded days.",
     "run": "Run the trading day: real or accelerated clock.",
     "simulate": "Write simulated days in the canonical form.",
+    "smile": "Implied volatility over strikes on a recorded day.",
 }
 
 
