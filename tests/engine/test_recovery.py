@@ -177,7 +177,7 @@ def test_killed_after_any_commit_the_day_ends_the_same(
             assert (order.state, order.reason) == (OrderState.ABSENT, Reason.ABSENT)
             assert order.updated_at - order.intent.decided_at >= timedelta(seconds=30)
     assert survived
-    assert number >= 29
+    assert number >= 24
 
 
 def _sending(writes: Sequence[Write]) -> list[str]:
@@ -211,7 +211,7 @@ def test_after_the_grace_what_was_begun_is_unwound_and_nothing_more_is_entered(t
     """Killed when the wings are in and the sold calls are not, and started again five minutes later."""
     days = record(tmp_path / "days", QUIET)
     with pytest.raises(Killed):
-        play_day(days, tmp_path / "data", SPREAD, machine_of=dying(orders=Life(3)))
+        play_day(days, tmp_path / "data", SPREAD, machine_of=dying(orders=Life(2)))
     resumed = play_day(days, tmp_path / "data", SPREAD, begin=instant("09:26"))
     assert resumed.run.is_flat
     assert_every_lot_is_accounted_for(resumed)

@@ -4,6 +4,7 @@ Everything is chosen from one snapshot, so nothing later than its instant can in
 equally good, the one nearer the ATM wins, then the lower.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -161,7 +162,9 @@ class _Resolver:
 
     def _atm(self, expiry: date) -> Decimal:
         reference = self._reference_price()
-        return min(self._strikes(expiry), key=lambda strike: (abs(strike - reference), strike))
+        strikes = self._strikes(expiry)
+        above = bisect_left(strikes, reference)
+        return min(strikes[max(above - 1, 0) : above + 1], key=lambda strike: (abs(strike - reference), strike))
 
     def _nearest(self, expiry: date, distance: Callable[[Decimal], Decimal]) -> Decimal:
         atm = self._atm(expiry)

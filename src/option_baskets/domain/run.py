@@ -132,6 +132,10 @@ class Run:
     def position(self, key: tuple[str, str, int]) -> LegPosition:
         return next(position for position in self.positions if position.key == key)
 
+    def is_closing(self, account: str) -> bool:
+        """Something has asked for a position on this account to be closed."""
+        return any(position.exit_reason is not None for position in self.positions if position.account == account)
+
     @property
     def is_flat(self) -> bool:
         return all(position.open == 0 for position in self.positions)

@@ -7,8 +7,9 @@ the order, its fill and the position it changes are committed together.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -35,9 +36,21 @@ SETTLE_READS = 3
 SETTLE_EVERY = timedelta(seconds=10)
 """An order of unknown fate is absent after three good reads over thirty seconds without its tag."""
 CANCEL_EVERY = timedelta(seconds=1)
+_WRITES_A_COMMIT = 99
+"""Beside the run's own."""
 _ORDERS_A_COMMIT = 90
 _REPORTS_A_COMMIT = 30
 """Each may write an order, a fill and an alert; a commit takes 100 writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Next:
+    """Orders that begin once a wave is filled, by intent id."""
+
+    wave: Sequence[str]
+    following: Sequence[str]
+    urgency: Urgency
+    until: datetime
 
 
 class Desk:
@@ -62,6 +75,7 @@ class Desk:
         self._inbox: defaultdict[RunKey, list[OrderReport]] = defaultdict(list)
         self._begun: set[str] = set()
         """Journaled as SENDING and not yet handed to their broker by this process."""
+        self._next: dict[tuple[RunKey, str], _Next] = {}
         self._final: dict[str, asyncio.Event] = {}
         self._background: set[asyncio.Task[None]] = set()
 
@@ -92,12 +106,47 @@ class Desk:
 
         It saves them a commit of their own.
         """
+        if not orders:
+            return []
         account = (orders[0].intent.user_id, orders[0].intent.account)
         granted = self._buckets[account].take_now(len(orders), urgency)
         now = self._clock.now()
         sending = [advance(order, OrderState.SENDING, now) for order in orders[:granted]]
         self._begun.update(order.intent.id for order in sending)
         return [*sending, *orders[granted:]]
+
+    @contextmanager
+    def begin_after(
+        self, wave: Sequence[Order], following: Sequence[Order], urgency: Urgency, until: datetime
+    ) -> Iterator[None]:
+        """Meanwhile ``following`` is journaled as SENDING by the very commit that fills the last order of ``wave``.
+
+        All are of one account's part of a run. ``send`` takes them from there.
+        """
+        intent = wave[0].intent
+        place = (intent.user_id, intent.run_id), intent.account
+        if following:
+            ids = [order.intent.id for order in wave], [order.intent.id for order in following]
+            self._next[place] = _Next(*ids, urgency, until)
+        try:
+            yield
+        finally:
+            self._next.pop(place, None)
+
+    def _following(self, run: Run, changed: Mapping[str, Order], most: int) -> Iterator[Order]:
+        """What begins with these changes: its cover is filled by them, and nothing on the account is to be closed."""
+        for account in {order.intent.account for order in changed.values()}:
+            after = self._next.get(((run.user_id, run.id), account))
+            if after is None or run.is_closing(account) or self._clock.now() > after.until:
+                continue
+            before = [self.orders[intent_id] for intent_id in after.wave]
+            filled = all(changed.get(order.intent.id, order).state is OrderState.FILLED for order in before)
+            given_up = any(order.state.is_final and order.state is not OrderState.FILLED for order in before)
+            if filled and not given_up:
+                orders = [self.orders[intent_id] for intent_id in after.following[:most]]
+                begun = self.begun([order for order in orders if order.state is OrderState.CREATED], after.urgency)
+                most -= len(orders)
+                yield from (order for order in begun if order.state is OrderState.SENDING)
 
     def written(self, orders: Iterable[Order]) -> tuple[list[Write], list[Order]]:
         """The writes that journal the orders, and the orders to ``take_up`` once they are committed."""
@@ -119,7 +168,7 @@ class Desk:
         not be sent by ``until`` stays CREATED.
         """
         begun = [order for order in orders if order.state is OrderState.SENDING and order.intent.id in self._begun]
-        self._begun.difference_update(order.intent.id for order in begun)
+        self._begun.difference_update(order.intent.id for order in orders)
         calls = [asyncio.create_task(self._place(order)) for order in begun]
         pending = [order.intent.id for order in orders if order.state is OrderState.CREATED]
         while pending:
@@ -200,14 +249,19 @@ class Desk:
             await self._clock.sleep_until(self._clock.now() + SETTLE_EVERY)
         await self.conclude(intent_id, OrderState.ABSENT, Reason.ABSENT)
 
+    def _is_unsent(self, order: Order) -> bool:
+        """No broker has it yet, for certain."""
+        return order.state is OrderState.CREATED or (
+            order.state is OrderState.SENDING and order.intent.id in self._begun
+        )
+
     async def conclude(self, intent_id: str, state: OrderState, reason: Reason) -> None:
         """End an order without a broker's report: never sent (CANCELLED) or nowhere to be found (ABSENT)."""
         order = self.orders[intent_id]
         key = (order.intent.user_id, order.intent.run_id)
         async with self._runs.lock(key):
             order = self.orders[intent_id]
-            unsent = order.state is OrderState.CREATED or intent_id in self._begun
-            if (state is OrderState.CANCELLED and not unsent) or (
+            if (state is OrderState.CANCELLED and not self._is_unsent(order)) or (
                 state is OrderState.ABSENT and order.state is not OrderState.UNKNOWN
             ):
                 return
@@ -248,14 +302,13 @@ class Desk:
             if applied.alert:
                 LOG.warning("%s", applied.alert)
                 alerts[report.tag] = self._books.put_alert(_contradiction(before, report, applied.alert))
+        run = _with_fills(self._runs.get(key), fills)
+        room = _WRITES_A_COMMIT - len(writes) - len(alerts) - len(orders)
+        orders |= {order.intent.id: order for order in self._following(run, orders, room)}
         updates, kept = self.written(orders.values())
         writes += [*alerts.values(), *updates]
-
-        def filled(run: Run) -> tuple[Run, Sequence[Write]]:
-            return _with_fills(run, fills), writes
-
         returned = [tag for tag in orders if self.orders[tag].state is OrderState.ABSENT]
-        await self._runs.change_locked(key, filled)
+        await self._runs.change_locked(key, lambda _: (run, writes))
         self.take_up(kept)
         for intent_id in orders:
             self._announce(intent_id)
@@ -306,7 +359,7 @@ class Desk:
     async def cancel(self, order: Order, urgency: Urgency, reason: Reason) -> None:
         """Ask for an order to be cancelled; returns when it is final, filled or not."""
         intent = order.intent
-        if order.state is OrderState.CREATED or intent.id in self._begun:
+        if self._is_unsent(order):
             await self.conclude(intent.id, OrderState.CANCELLED, reason)
         while not (now := self.orders[intent.id]).state.is_final:
             if now.broker_order_id:

@@ -7,9 +7,10 @@ full within the grace, what it has is unwound and what was not traded is recorde
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 from option_baskets.domain.allocation import lots_by_leg, slices
 from option_baskets.domain.contract import Contract, Side
@@ -271,22 +272,20 @@ async def _enter_account(trading: Trading, key: RunKey, account: str, at: dateti
     """One account's part: hedges, then shorts; anything less than all of it is unwound."""
     deadline = at + timedelta(seconds=trading.runs.get(key).strategy.entry_grace_seconds)
     reason: Reason | None = None
-    for turn, urgency in _TURNS:
-        wave = [
-            order
-            for order in trading.desk.of_run(key)
-            if order.intent.account == account
-            and order.intent.action is Action.ENTER
-            and _turn(order.intent.side, order.intent.contract) == turn
-        ]
-        if not wave:
-            continue
-        if reason is None and _is_wanted(trading.runs.get(key), account):
-            await trading.desk.send(wave, urgency, until=deadline)
-            for order in wave:
-                if trading.desk.orders[order.intent.id].state is OrderState.CREATED:
-                    await trading.desk.conclude(order.intent.id, OrderState.CANCELLED, Reason.RATE_LIMIT)
-            await _work(trading, key, wave, urgency, deadline)
+    waves = _waves(
+        order
+        for order in trading.desk.of_run(key)
+        if order.intent.account == account and order.intent.action is Action.ENTER
+    )
+    for (urgency, intended), (next_urgency, following) in pairwise([*waves, (Urgency.SHORT_ENTRY, [])]):
+        wave = [trading.desk.orders[order.intent.id] for order in intended]
+        if reason is None and not trading.runs.get(key).is_closing(account):
+            with trading.desk.begin_after(wave, following, next_urgency, deadline):
+                await trading.desk.send(wave, urgency, until=deadline)
+                for order in wave:
+                    if trading.desk.orders[order.intent.id].state is OrderState.CREATED:
+                        await trading.desk.conclude(order.intent.id, OrderState.CANCELLED, Reason.RATE_LIMIT)
+                await _work(trading, key, wave, urgency, deadline)
             reason = _failure(trading, wave)
         else:
             why = reason or Reason.CANCELLED
@@ -300,15 +299,21 @@ async def _enter_account(trading: Trading, key: RunKey, account: str, at: dateti
 def _first_turns_begun(trading: Trading, orders: Sequence[Order]) -> list[Order]:
     begun: list[Order] = []
     for account in dict.fromkeys(order.intent.account for order in orders):
-        mine = [order for order in orders if order.intent.account == account]
-        first = min(_turn(order.intent.side, order.intent.contract) for order in mine)
-        wave = [order for order in mine if _turn(order.intent.side, order.intent.contract) == first]
-        begun += trading.desk.begun(wave, _TURNS[first][1])
-        begun += [order for order in mine if order not in wave]
+        (urgency, first), *rest = _waves(order for order in orders if order.intent.account == account)
+        begun += trading.desk.begun(first, urgency)
+        begun += [order for _, wave in rest for order in wave]
     return begun
 
 
-_TURNS = ((0, Urgency.HEDGE_ENTRY), (1, Urgency.HEDGE_ENTRY), (2, Urgency.SHORT_ENTRY))
+_URGENCIES = (Urgency.HEDGE_ENTRY, Urgency.HEDGE_ENTRY, Urgency.SHORT_ENTRY)
+
+
+def _waves(orders: Iterable[Order]) -> list[tuple[Urgency, list[Order]]]:
+    """One account's orders by turn; each turn has to be filled before the next is sent."""
+    turns: list[list[Order]] = [[] for _ in _URGENCIES]
+    for order in orders:
+        turns[_turn(order.intent.side, order.intent.contract)].append(order)
+    return [(urgency, wave) for urgency, wave in zip(_URGENCIES, turns, strict=True) if wave]
 
 
 def _turn(side: Side, contract: Contract) -> int:
@@ -316,11 +321,6 @@ def _turn(side: Side, contract: Contract) -> int:
     if side is Side.BUY:
         return 0
     return 2 if contract.type.is_option else 1
-
-
-def _is_wanted(run: Run, account: str) -> bool:
-    """Whether nothing has asked for this account's part to be closed while it was being entered."""
-    return all(position.exit_reason is None for position in run.positions if position.account == account)
 
 
 def _failure(trading: Trading, wave: Sequence[Order]) -> Reason | None:
@@ -340,7 +340,7 @@ async def _work(trading: Trading, key: RunKey, wave: Sequence[Order], urgency: U
     ids = [order.intent.id for order in wave]
     while not await desk.final_by(ids, clock.now() + trading.pace.chase_every):
         working = [desk.orders[intent] for intent in ids if not desk.orders[intent].state.is_final]
-        if clock.now() >= deadline or not _is_wanted(trading.runs.get(key), wave[0].intent.account):
+        if clock.now() >= deadline or trading.runs.get(key).is_closing(wave[0].intent.account):
             await asyncio.gather(*(desk.cancel(order, urgency, Reason.NOT_FILLED) for order in working))
         else:
             snapshot = await trading.market.snapshot(clock.now())

@@ -6,6 +6,7 @@ another key, and every partition of a user's data begins with the user's id.
 
 import hashlib
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.session import IST
@@ -28,11 +29,13 @@ def part(value: str) -> str:
     return value
 
 
+@lru_cache(maxsize=100_000)
 def shard_of(user_id: str, shards: int) -> int:
     """Which of ``shards`` partitions holds the schedule of this user."""
     return int.from_bytes(hashlib.sha256(user_id.encode()).digest()[:4]) % shards
 
 
+@lru_cache(maxsize=10_000)
 def timestamp(at: datetime) -> str:
     """An instant as text that sorts as time does: UTC, microseconds, always 27 characters.
 
@@ -126,6 +129,7 @@ def entry_register(shard: int) -> Key:
     return f"SLOTS#{shard}", "ENTRY"
 
 
+@lru_cache(maxsize=1_000)
 def exit_slot(at: datetime, shard: int) -> str:
     """UserExecutionSchedule partition: runs that are not over and exit at this minute of this day."""
     return f"EXIT#{local(at):%Y-%m-%dT%H:%M}#{shard}"

@@ -19,7 +19,7 @@ class Runs(Shelf):
 
     def __init__(self, table: Table, *, shards: int = 1) -> None:
         super().__init__(table, shards=shards)
-        self._registered: set[tuple[str, str, str]] = set()
+        self._registered: set[tuple[datetime, int]] = set()
 
     async def claim(self, run: Run, *extra: Write) -> Run | None:
         """Store a new run, and the extra writes with it; the run as stored, or None where somebody has claimed it.
@@ -96,11 +96,12 @@ class Runs(Shelf):
         Its own commit: a burst of claims would otherwise contend for this one item. A minute noted for a run that is
         then not stored costs one empty query.
         """
-        at = keys.local(run.exit_at)
-        key = keys.exit_register(at.date(), self._shard(run.user_id))
-        minute = keys.minute(at.time())
-        if (*key, minute) in self._registered:
+        shard = self._shard(run.user_id)
+        if (run.exit_at, shard) in self._registered:
             return
+        at = keys.local(run.exit_at)
+        key = keys.exit_register(at.date(), shard)
+        minute = keys.minute(at.time())
         while True:
             item = await self.table.get(CONFIGURATIONS, *key)
             known = codec.decode(item.body, tuple[str, ...]) if item else ()
@@ -117,7 +118,7 @@ class Runs(Shelf):
                     await self.commit(Put(table=CONFIGURATIONS, item=written, expected=version))
                 except Conflict:
                     continue
-            self._registered.add((*key, minute))
+            self._registered.add((run.exit_at, shard))
             return
 
     async def mark_tick(self, tick: Tick, state: TickState, events: tuple[EventType, ...] = ()) -> None:
