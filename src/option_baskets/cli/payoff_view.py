@@ -56,6 +56,13 @@ class PayoffCurves:
     one_deviation: tuple[float, float] | None
     """Levels one standard deviation off the forward at the horizon."""
 
+    def limit(self, amount: float) -> str:
+        """One of the extremes in words, with where the index must go if that is 0."""
+        if isinf(amount):
+            return "unbounded"
+        only_at_zero = amount == float(at_expiry(self.position, [0.0])[0]) != float(self.expiry[0])
+        return f"{amount:+,.2f}" + " (the index at 0)" * only_at_zero
+
 
 def curves_of(plan: "Plan", *, days: float, shift: float) -> PayoffCurves:
     """The curves at the earliest expiry and ``days`` from now with every volatility moved by ``shift``.
@@ -79,7 +86,7 @@ def curves_of(plan: "Plan", *, days: float, shift: float) -> PayoffCurves:
         title=f"{plan.strategy.underlying} {', '.join(_words(plan))}",
         position=position,
         levels=levels,
-        expiry=at_expiry(position, levels, shift=shift),
+        expiry=at_expiry(position, levels),
         expiry_label=f"at expiry, {first:%d-%b}",
         earlier=profit(position, levels, after=days / DAYS_A_YEAR, shift=shift),
         earlier_label=f"{later}{moved}",
@@ -182,13 +189,14 @@ def _legs(plan: "Plan", position: Position) -> Table:
     return table
 
 
-def _words(plan: "Plan") -> list[str]:
-    words = []
+def _words(plan: "Plan") -> Iterator[str]:
+    """The legs in short, with their expiry where it is not one and the same."""
+    several = len({holding.contract.expiry for holding in plan.holdings}) > 1
     for holding in plan.holdings:
         contract = holding.contract
-        strike = f"{contract.strike:f} " if contract.strike is not None else f"{contract.expiry:%b} "
-        words.append(f"{holding.units:+,} {strike}{contract.type}")
-    return words
+        expiry = f"{contract.expiry:%d-%b} " if several else ""
+        strike = f"{contract.strike:f} " if contract.strike is not None else ""
+        yield f"{holding.units:+,} {expiry}{strike}{contract.type}"
 
 
 def _numbers(plan: "Plan", curves: PayoffCurves) -> Iterator[str]:
@@ -197,12 +205,7 @@ def _numbers(plan: "Plan", curves: PayoffCurves) -> Iterator[str]:
     received = "received" if premium >= 0 else "paid"
     yield f"net premium {received} [bold]{abs(premium):,.2f}[/]  charges, both ways, {charges}"
     best, worst = curves.extremes
-    at_zero = float(at_expiry(curves.position, [0.0])[0])
-    drawn_low = float(curves.expiry[0])
-    yield "  ".join(
-        f"most to {verb} {_limit(amount)}{' (the index at 0)' * (amount == at_zero != drawn_low)}"
-        for verb, amount in (("make", best), ("lose", worst))
-    )
+    yield f"most to make [bold]{curves.limit(best)}[/]  most to lose [bold]{curves.limit(worst)}[/]"
     spot = curves.position.spot
     roots = [f"{root:,.2f} ({(root / spot - 1) * 100:+.2f} %)" for root in curves.break_evens]
     yield f"break-even {', '.join(roots) or 'nowhere'}"
@@ -216,12 +219,6 @@ def _numbers(plan: "Plan", curves: PayoffCurves) -> Iterator[str]:
         f"delta {whole.delta:+,.1f}  gamma {whole.gamma:+,.3f}  theta {whole.theta:+,.0f} a day  "
         f"vega {whole.vega:+,.0f} a volatility point"
     )
-
-
-def _limit(amount: float) -> str:
-    if isinf(amount):
-        return "[bold]unbounded[/]"
-    return f"[{'green' if amount > 0 else 'red'}]{amount:+,.2f}[/]"
 
 
 def _levels(position: Position, volatility: float, roots: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """Pictures of payoffs and smiles, drawn by matplotlib (the extra ``option-baskets[plot]``)."""
 
 from collections.abc import Sequence
-from math import ceil, isfinite, isinf
+from math import ceil, isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PROFIT, LOSS, NOW, INK, FAINT = "#2a8c55", "#c6433f", "#2f6fb5", "#30343a", "#9aa1aa"
 _EXPIRIES = ("#2f6fb5", "#c7762b", "#2a8c55", "#8057a8", "#b8457a", "#5b6770")
 _DPI = 160
+_SMILE_KEY = "line: out-of-the-money options\n▲ calls, ▼ puts, dotted: forward"
 
 
 def save_payoffs(path: Path, payoffs: Sequence[PayoffCurves]) -> None:
@@ -58,7 +59,7 @@ def save_smile(path: Path, chains: Sequence[ExpiryChain], deviations: float) -> 
     axes.set_ylabel("implied volatility, % a year")
     axes.set_xlabel("strike")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda level, _: f"{level:,.0f}"))
-    axes.legend(frameon=False, fontsize=9, title="expiry (dotted: its forward)", title_fontsize=9)
+    axes.legend(frameon=False, fontsize=9, title=_SMILE_KEY, title_fontsize=8.5, alignment="left")
     _save(figure, path)
 
 
@@ -66,7 +67,7 @@ def _payoff(axes: Axes, curves: PayoffCurves) -> None:
     levels, expiry = curves.levels, curves.expiry
     _plain(axes)
     if curves.one_deviation:
-        axes.axvspan(*curves.one_deviation, color="#eef1f5", zorder=0, label="one standard deviation at expiry")
+        axes.axvspan(*curves.one_deviation, color="#e6ebf1", zorder=0, label="one standard deviation at expiry")
     axes.axhline(0.0, color=INK, linewidth=0.8)
     axes.fill_between(levels, expiry, 0.0, where=(expiry >= 0.0).tolist(), color=PROFIT, alpha=0.14, linewidth=0)
     axes.fill_between(levels, expiry, 0.0, where=(expiry <= 0.0).tolist(), color=LOSS, alpha=0.12, linewidth=0)
@@ -97,8 +98,9 @@ def _payoff(axes: Axes, curves: PayoffCurves) -> None:
 
 
 def _facts(curves: PayoffCurves) -> str:
-    best, worst = ("unbounded" if isinf(limit) else f"{limit:+,.0f}" for limit in curves.extremes)
-    words = [f"most to make {best}", f"most to lose {worst}"]
+    words = [
+        f"most to {verb} {curves.limit(amount)}" for verb, amount in zip(("make", "lose"), curves.extremes, strict=True)
+    ]
     if isfinite(curves.probability):
         words.append(f"probability of profit {curves.probability * 100:.0f} % (lognormal)")
     return "    ".join(words)

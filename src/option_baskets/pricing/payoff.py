@@ -118,9 +118,9 @@ def profit(position: Position, levels: ArrayLike, *, after: float = 0.0, shift: 
     return np.asarray(values - paid - position.charges)
 
 
-def at_expiry(position: Position, levels: ArrayLike, *, shift: float = 0.0) -> Floats:
+def at_expiry(position: Position, levels: ArrayLike) -> Floats:
     """Profit at the horizon."""
-    return profit(position, levels, after=position.horizon, shift=shift)
+    return profit(position, levels, after=position.horizon)
 
 
 def break_evens(position: Position) -> Floats:
