@@ -4,6 +4,7 @@ The day is simulated here; where the shared data is, 2022-06-30 is replayed too.
 Beside it the limit: reading the day and pricing every contract that is traded at every minute, and nothing else.
 """
 
+import json
 import multiprocessing
 import os
 import resource
@@ -74,17 +75,17 @@ class Figures:
 def replay(directory: Path, day: date, files: list[Path]) -> Figures:
     """Run in a process of its own; the CPU counts from when everything is imported."""
     from option_baskets.cli.replaying import Replay, write_json
-    from option_baskets.engine.report import as_json
 
+    out = directory / "out.json"
     started = time.process_time()
     prepared = Replay.prepare(
         directory, files, first=day, last=day, slippage=Decimal(0), stale=None, with_charges=True, facts=None
     )
     records = prepared.run(None)
-    write_json(records, directory / "out.json")
+    write_json(records, out)
     cpu = time.process_time() - started
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    session = as_json(records)["sessions"][0]
+    session = json.loads(out.read_text(encoding="utf-8"))["sessions"][0]
     legs = [leg for run in session["runs"] for leg in run["legs"]]
     reasons = [leg["exit_reason"] for leg in legs]
     return Figures(
