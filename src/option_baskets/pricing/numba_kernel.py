@@ -1,0 +1,187 @@
+"""The numba kernel: docs/pricing.md in vector lanes, compiled at the first call and then kept on disk by numba.
+
+Columns are done in blocks that stay in the first-level cache. A block's results are rows of one buffer at fixed
+distances, so that LLVM needs no overlap checks and vectorises the whole body. The few options outside the range of the
+loop's formulas are marked and then done by the NumPy kernel.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+
+from option_baskets.pricing import numpy_kernel
+from option_baskets.pricing.kernels import Flags, Floats
+from option_baskets.pricing.numba_formulas import MARKED, price_and_slopes, select, slopes_at, solved
+
+BLOCK: Final = 256
+_NAN: Final = float("nan")
+
+
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _part(column, scratch, start, m):  # type: ignore[no-untyped-def]
+    """A block of a column: its own memory, or its one element repeated."""
+    if column.size > 1:
+        return column[start : start + m]
+    scratch[:m] = column[0]
+    return scratch[:m]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _greeks_block(f, k, t, vol, d, log_d, sign, buffer, m):  # type: ignore[no-untyped-def]
+    for i in range(m):
+        known, price, delta, gamma, theta, vega, rho = price_and_slopes(
+            f[i], k[i], t[i], vol[i], d[i], log_d[i], sign[i]
+        )
+        buffer[i] = select(known, price, _NAN)
+        buffer[i + BLOCK] = select(known, delta, _NAN)
+        buffer[i + 2 * BLOCK] = select(known, gamma, _NAN)
+        buffer[i + 3 * BLOCK] = select(known, theta, _NAN)
+        buffer[i + 4 * BLOCK] = select(known, vega, _NAN)
+        buffer[i + 5 * BLOCK] = select(known, rho, _NAN)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _volatility_block(p, f, k, t, d, sign, buffer, m):  # type: ignore[no-untyped-def]
+    for i in range(m):
+        buffer[i] = solved(p[i], f[i], k[i], t[i], d[i], sign[i])[0]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _fused_block(p, f, k, t, d, log_d, sign, buffer, m):  # type: ignore[no-untyped-def]
+    for i in range(m):
+        vol, s, inverse_s, v, side, low, root = solved(p[i], f[i], k[i], t[i], d[i], sign[i])
+        delta, gamma, theta, vega, rho = slopes_at(
+            vol, s, inverse_s, v, side, low, root, p[i], f[i], k[i], t[i], d[i], log_d[i], sign[i]
+        )
+        buffer[i] = vol
+        buffer[i + BLOCK] = delta
+        buffer[i + 2 * BLOCK] = gamma
+        buffer[i + 3 * BLOCK] = theta
+        buffer[i + 4 * BLOCK] = vega
+        buffer[i + 5 * BLOCK] = rho
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _greeks_range(f, k, t, vol, d, log_d, flags, o0, o1, o2, o3, o4, o5, begin, end):  # type: ignore[no-untyped-def]
+    buffer, scratch = np.empty(6 * BLOCK), np.empty((7, BLOCK))
+    for start in range(begin, end, BLOCK):
+        m = min(BLOCK, end - start)
+        for j in range(m):
+            scratch[6, j] = 1.0 if flags[(start + j) if flags.size > 1 else 0] else -1.0
+        _greeks_block(
+            _part(f, scratch[0], start, m),
+            _part(k, scratch[1], start, m),
+            _part(t, scratch[2], start, m),
+            _part(vol, scratch[3], start, m),
+            _part(d, scratch[4], start, m),
+            _part(log_d, scratch[5], start, m),
+            scratch[6],
+            buffer,
+            m,
+        )
+        o0[start : start + m] = buffer[:m]
+        o1[start : start + m] = buffer[BLOCK : BLOCK + m]
+        o2[start : start + m] = buffer[2 * BLOCK : 2 * BLOCK + m]
+        o3[start : start + m] = buffer[3 * BLOCK : 3 * BLOCK + m]
+        o4[start : start + m] = buffer[4 * BLOCK : 4 * BLOCK + m]
+        o5[start : start + m] = buffer[5 * BLOCK : 5 * BLOCK + m]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _volatility_range(p, f, k, t, d, flags, o0, begin, end):  # type: ignore[no-untyped-def]
+    buffer, scratch = np.empty(BLOCK), np.empty((6, BLOCK))
+    for start in range(begin, end, BLOCK):
+        m = min(BLOCK, end - start)
+        for j in range(m):
+            scratch[5, j] = 1.0 if flags[(start + j) if flags.size > 1 else 0] else -1.0
+        _volatility_block(
+            _part(p, scratch[0], start, m),
+            _part(f, scratch[1], start, m),
+            _part(k, scratch[2], start, m),
+            _part(t, scratch[3], start, m),
+            _part(d, scratch[4], start, m),
+            scratch[5],
+            buffer,
+            m,
+        )
+        o0[start : start + m] = buffer[:m]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _fused_range(p, f, k, t, d, log_d, flags, o0, o1, o2, o3, o4, o5, begin, end):  # type: ignore[no-untyped-def]
+    buffer, scratch = np.empty(6 * BLOCK), np.empty((7, BLOCK))
+    for start in range(begin, end, BLOCK):
+        m = min(BLOCK, end - start)
+        for j in range(m):
+            scratch[6, j] = 1.0 if flags[(start + j) if flags.size > 1 else 0] else -1.0
+        _fused_block(
+            _part(p, scratch[3], start, m),
+            _part(f, scratch[0], start, m),
+            _part(k, scratch[1], start, m),
+            _part(t, scratch[2], start, m),
+            _part(d, scratch[4], start, m),
+            _part(log_d, scratch[5], start, m),
+            scratch[6],
+            buffer,
+            m,
+        )
+        o0[start : start + m] = buffer[:m]
+        o1[start : start + m] = buffer[BLOCK : BLOCK + m]
+        o2[start : start + m] = buffer[2 * BLOCK : 2 * BLOCK + m]
+        o3[start : start + m] = buffer[3 * BLOCK : 3 * BLOCK + m]
+        o4[start : start + m] = buffer[4 * BLOCK : 4 * BLOCK + m]
+        o5[start : start + m] = buffer[5 * BLOCK : 5 * BLOCK + m]
+
+
+def _logs(discount: Floats) -> Floats:
+    with np.errstate(all="ignore"):
+        return np.asarray(np.log(discount))
+
+
+def _spread(loop: Any, arguments: tuple[Any, ...], size: int, threads: int) -> None:
+    """Run a loop over ``size`` options, in parts of whole blocks when there are several threads."""
+    if threads <= 1:
+        loop(*arguments, 0, size)
+        return
+    each = -(-size // (threads * BLOCK)) * BLOCK
+    with ThreadPoolExecutor(threads) as pool:
+        parts = [pool.submit(loop, *arguments, i, min(i + each, size)) for i in range(0, size, each)]
+        for part in parts:
+            part.result()
+
+
+def _finish(inputs: tuple[Floats, ...], flags: Flags, rows: tuple[Floats, ...]) -> tuple[Floats, ...]:
+    """Do what is marked."""
+    marked = np.flatnonzero(rows[0] == MARKED)
+    if marked.size:
+        chosen = tuple(column if column.size == 1 else column[marked] for column in inputs)
+        call = flags if flags.size == 1 else flags[marked]
+        operation = numpy_kernel.volatility if len(rows) == 1 else numpy_kernel.volatility_and_greeks
+        for row, found in zip(rows, operation(chosen, call, len(marked)), strict=True):
+            row[marked] = found
+    return rows
+
+
+def greeks(inputs: tuple[Floats, ...], is_call: Flags, size: int, threads: int = 1) -> tuple[Floats, ...]:
+    """Price, delta, gamma, theta, vega, rho."""
+    rows = tuple(np.empty(size) for _ in range(6))
+    _spread(_greeks_range, (*inputs, _logs(inputs[4]), is_call, *rows), size, threads)
+    return rows
+
+
+def volatility(inputs: tuple[Floats, ...], is_call: Flags, size: int, threads: int = 1) -> tuple[Floats, ...]:
+    """The implied volatility."""
+    rows = (np.empty(size),)
+    _spread(_volatility_range, (*inputs, is_call, *rows), size, threads)
+    return _finish(inputs, is_call, rows)
+
+
+def volatility_and_greeks(
+    inputs: tuple[Floats, ...], is_call: Flags, size: int, threads: int = 1
+) -> tuple[Floats, ...]:
+    """The implied volatility and, at it, delta, gamma, theta, vega, rho."""
+    rows = tuple(np.empty(size) for _ in range(6))
+    _spread(_fused_range, (*inputs, _logs(inputs[4]), is_call, *rows), size, threads)
+    return _finish(inputs, is_call, rows)
