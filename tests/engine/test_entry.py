@@ -272,6 +272,15 @@ def test_a_run_without_an_eligible_strike_is_skipped_and_nothing_is_sent(tmp_pat
     assert [(refusal.reason, refusal.at) for refusal in played.day.refusals] == [(Reason.STALE_QUOTE, instant("09:20"))]
 
 
+def test_steps_from_the_money_need_more_than_one_strike(tmp_path: Path) -> None:
+    listed = chain("NIFTY", DAY, [26000], lot_size=LOT)
+    days = record(tmp_path / "days", {"NIFTY": steady("26010"), call(): steady("100")}, listings=listed)
+    played = play_day(days, tmp_path / "data", ALONE.replace('rule = "atm"', 'rule = "atm", offset = 1'))
+    assert (played.run.status, played.run.reason) == (RunStatus.SKIPPED, Reason.NO_ELIGIBLE_STRIKE)
+    assert "1 strikes listed" in played.run.detail
+    assert played.alerts == []
+
+
 def test_the_price_known_at_the_minute_caps_how_far_an_entry_is_chased(days: Path, tmp_path: Path) -> None:
     """5 % of 100 is 5, so a SELL goes no lower than 95; of 40, 2 rupees, so a BUY no higher than 42."""
     played = play_day(days, tmp_path / "data", ALONE)
