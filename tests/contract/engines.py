@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import pytest
 
+from option_baskets.adapters.aws.dynamo import Pause, jitter
 from option_baskets.adapters.aws.table import DynamoTable
 from option_baskets.adapters.aws.tables import create_tables
 
@@ -87,14 +88,14 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield engine
 
 
-async def opened(engine: Engine, folder: Path, now: Callable[[], datetime]) -> DynamoTable:
+async def opened(engine: Engine, folder: Path, now: Callable[[], datetime], pause: Pause = jitter) -> DynamoTable:
     """The tables that belong to a folder; made when they are opened first."""
     note = folder / "prefix"
     is_new = not note.exists()
     if is_new:
         note.write_text(f"t{uuid4().hex}-")
     prefix = note.read_text()
-    table = await DynamoTable.open(now=now, prefix=prefix, region=REGION, endpoint=engine.endpoint)
+    table = await DynamoTable.open(now=now, prefix=prefix, region=REGION, endpoint=engine.endpoint, pause=pause)
     if is_new:
         await create_tables(table.dynamo, prefix=prefix, guarded=False)
     return table

@@ -425,7 +425,7 @@ async def run_and_compare(table: Table, moments: list[list[list[Write]]]) -> Non
                 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moments=moments)
 def test_any_commits_in_any_moments_do_what_a_dictionary_does(opener: Opener, moments: list[list[list[Write]]]) -> None:
     async def scenario(folder: str) -> None:

@@ -44,6 +44,8 @@ _BUSY = {
     "TransactionConflictException",
 }
 """Nothing happened, and a moment later it may: error codes, and reasons of a cancelled transaction."""
+_UNREACHED = (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError)
+_TRANSPORT = (*_UNREACHED, HTTPClientError)
 _ADVICE = {
     "ResourceNotFoundException": "a table or index is absent; deploy the tables, or mend the prefix or the region",
     "AccessDeniedException": "the role lacks a permission; grant it dynamodb:{operation} on the tables and indexes",
@@ -56,9 +58,13 @@ _ADVICE = {
 _SAY_WHO = "give this process a role, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 
+def pause_after(attempt: int) -> float:
+    """Seconds: a random part of a time that doubles with each attempt, so that many who failed at once spread out."""
+    return random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt))
+
+
 async def jitter(attempt: int) -> None:
-    """Sleep for a random part of a time that doubles with each attempt, so that many who failed at once spread out."""
-    await asyncio.sleep(random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)))
+    await asyncio.sleep(pause_after(attempt))
 
 
 class Dynamo:
@@ -120,7 +126,7 @@ class Dynamo:
             attempt += 1
             try:
                 answer: Answer = await method(**request)
-            except (ClientError, HTTPClientError) as error:
+            except (ClientError, *_TRANSPORT) as error:
                 if not _may_pass(error):
                     raise _told(error, operation) from error
                 in_doubt = in_doubt or (not is_read and _is_doubtful(error))
@@ -142,10 +148,16 @@ def _send_in_pieces(request: Any, **_: object) -> None:
         request.body = BytesIO(request.body)
 
 
-@cache
 def _session() -> AioSession:
-    """One for the process: it keeps the service's description, which takes a tenth of a second to read."""
-    return get_session()
+    session = get_session()
+    session.register_component("data_loader", _loader())
+    return session
+
+
+@cache
+def _loader() -> Any:
+    """Keeps the service's description, which takes a tenth of a second to read. A session keeps credentials."""
+    return get_session().get_component("data_loader")
 
 
 def reasons(error: ClientError) -> list[Mapping[str, Any]]:
@@ -162,9 +174,9 @@ def _is_server_fault(error: ClientError) -> bool:
     return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)) >= 500
 
 
-def _may_pass(error: ClientError | HTTPClientError) -> bool:
+def _may_pass(error: Exception) -> bool:
     """Whether the same request may succeed a moment later."""
-    if isinstance(error, HTTPClientError):
+    if not isinstance(error, ClientError):
         return True
     codes = {str(reason.get("Code", "None")) for reason in reasons(error)} - {"None"}
     if codes:  # a condition that failed beside a conflict has failed all the same
@@ -172,19 +184,19 @@ def _may_pass(error: ClientError | HTTPClientError) -> bool:
     return _code(error) in _BUSY or _code(error) == "TransactionInProgressException" or _is_server_fault(error)
 
 
-def _is_doubtful(error: ClientError | HTTPClientError) -> bool:
+def _is_doubtful(error: Exception) -> bool:
     """Whether the request may have taken effect although it failed."""
     if isinstance(error, ClientError):
         return _is_server_fault(error) or _code(error) == "TransactionInProgressException"
-    return not isinstance(error, EndpointConnectionError | ConnectTimeoutError | ProxyConnectionError)
+    return not isinstance(error, _UNREACHED)
 
 
-def _give_up(error: ClientError | HTTPClientError, in_doubt: bool) -> NoReturn:
+def _give_up(error: Exception, in_doubt: bool) -> NoReturn:
     if in_doubt:
         raise Unclear(
             f"DynamoDB did not say whether it wrote ({error}); read what was to be written before deciding anything"
         ) from error
-    if isinstance(error, HTTPClientError):
+    if not isinstance(error, ClientError):
         raise Unavailable(
             f"DynamoDB cannot be reached ({error}); check the network and the endpoint, then try again; "
             "nothing was written"
@@ -192,7 +204,7 @@ def _give_up(error: ClientError | HTTPClientError, in_doubt: bool) -> NoReturn:
     raise Unavailable(f"DynamoDB is busy ({error}); try again in a moment; nothing was written") from error
 
 
-def _told(error: ClientError | BotoCoreError | HTTPClientError, operation: str) -> OptionBasketsError:
+def _told(error: Exception, operation: str) -> OptionBasketsError:
     """The error as ours, where trying again cannot help."""
     if isinstance(error, NoCredentialsError | PartialCredentialsError):
         return Unavailable(f"there are no AWS credentials ({error}); {_SAY_WHO}; nothing was written")

@@ -187,6 +187,8 @@ class SqliteFile:
         name = getattr(error, "sqlite_errorname", "") or ""
         if "FSYNC" in name:
             return Halt(f"{self.path}: the disk did not confirm a write ({name}); restart once the disk is sound")
+        if "no such table" in str(error):
+            return Unavailable(f"{self.path}: {error}; restore the last backup; nothing was written")
         for prefix, advice in _ADVICE:
             if name.startswith(prefix):
                 return Unavailable(f"{self.path}: {advice} ({name}); nothing was written")
