@@ -188,7 +188,7 @@ def greeks(position: Position, *, level: float | None = None, after: float = 0.0
     """Value and sensitivities at a level (default: the spot), as ``profit`` sees them. Raises as it does."""
     at = position.spot if level is None else level
     grid = _grid(position, np.asarray([at]), after, shift)
-    found = price_and_greeks(*grid[1:7])
+    found = price_and_greeks(*grid[1:7], kernel="numpy")
 
     def total(per_unit: Floats, of_future: ArrayLike) -> float:
         return float((grid.quantity * np.where(grid.is_future, of_future, per_unit)).sum())
@@ -224,7 +224,7 @@ def _values(position: Position, level: Floats, after: float, shift: float) -> Fl
     worth = np.maximum(np.where(grid.is_call, 1.0, -1.0) * (grid.forward - grid.strike), 0.0)
     worth = np.where(grid.is_future, grid.forward, worth)
     for row in np.flatnonzero(~grid.is_future & (grid.years > 0.0)):
-        worth[row] = price_and_greeks(grid.forward[row], *(column[row] for column in grid[2:7])).price
+        worth[row] = price_and_greeks(grid.forward[row], *(column[row] for column in grid[2:7]), kernel="numpy").price
     return np.asarray((grid.quantity * worth).sum(axis=0))
 
 
