@@ -120,7 +120,7 @@ class Embedded:
         strategies = {strategy.id for strategy in file.strategies}
         allocations = {allocation.id for allocation in file.allocations}
         for strategy in await self.books.strategies(LOCAL_USER, file.basket.id):
-            for allocation in await self.books.allocations(LOCAL_USER, strategy.id):
+            for allocation in await self.books.current_allocations(LOCAL_USER, strategy.id):
                 if allocation.id not in allocations and strategy.id in strategies:
                     await self.books.delete_allocation(LOCAL_USER, allocation.id)
             if strategy.id not in strategies:

@@ -146,6 +146,7 @@ class TradingDay:
     async def _fire(self, message: Message) -> None:
         trading = self.trading
         key = (message.body["user_id"], message.body["run_id"])
+        await trading.runs.require(key)
         if key in trading.runs:
             if message.kind == ENTER_RUN:
                 await enter(trading, key, message.at)

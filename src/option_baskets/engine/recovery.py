@@ -1,10 +1,13 @@
 """Taking up a day after a restart: what the journal says was begun is settled, finished or unwound."""
 
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, time, timedelta
+from itertools import groupby
 
 from option_baskets.domain.errors import Unavailable, Unclear
 from option_baskets.domain.order import OrderState, advance
 from option_baskets.domain.run import Run, RunStatus
+from option_baskets.domain.session import IST
 from option_baskets.engine.duplicates import remember_alerts
 from option_baskets.engine.entry import resume_entry
 from option_baskets.engine.exit import accounts_closing, close
@@ -16,14 +19,23 @@ async def recover(trading: Trading) -> None:
     """Load open runs and their orders, ask every broker what became of them, and go on where the journal ends."""
     await trading.runs.load()
     runs = trading.runs.all()
-    for run in runs:
-        trading.desk.take_up(await trading.books.orders_of_run(run.user_id, run.id))
+    await _take_up_orders(trading, runs)
     await remember_alerts(trading)
     await _read_order_books(trading)
     for run in runs:
         await _settle_unclear(trading, (run.user_id, run.id))
     for run in runs:
         await _go_on(trading, trading.runs.get((run.user_id, run.id)))
+
+
+async def _take_up_orders(trading: Trading, runs: Sequence[Run]) -> None:
+    """Every order of the runs, read by primary key: one that an index does not show yet must not be sent again."""
+    for user_id, group in groupby(runs, lambda run: run.user_id):
+        mine = {run.id: run for run in group}
+        start = min(run.date for run in mine.values())
+        since = datetime.combine(start, time.min, IST)
+        orders = await trading.books.orders_between(user_id, since, trading.clock.now() + timedelta(days=1))
+        trading.desk.take_up([order for order in orders if order.intent.run_id in mine])
 
 
 async def _read_order_books(trading: Trading) -> None:

@@ -26,6 +26,13 @@ class OpenRuns:
         """Take up the runs a former process left open."""
         self.adopt(await self._books.active_runs())
 
+    async def require(self, key: RunKey) -> None:
+        """Take up this run if it is open and not in hand: what finds open runs may not show the newest."""
+        if key not in self:
+            run = await self._books.run(*key)
+            if run is not None and not run.status.is_over and key not in self:
+                self.adopt([run])
+
     def adopt(self, runs: Iterable[Run]) -> None:
         for run in runs:
             self._runs[run.user_id, run.id] = run

@@ -62,13 +62,21 @@ class Plans(Shelf):
         return await self._get(CONFIGURATIONS, keys.allocation(user_id, allocation_id), Allocation)
 
     async def allocations(self, user_id: str, strategy_id: str | None = None) -> list[Allocation]:
-        """The user's allocations sorted by id, or those of one strategy sorted by priority."""
+        """The user's allocations sorted by id, or those of one strategy sorted by priority.
+
+        Those of one strategy come from an index, which may lag; ``current_allocations`` is for decisions.
+        """
         if strategy_id is None:
             items = await self._items(CONFIGURATIONS, user_id, begins_with=keys.ALLOCATIONS)
         else:
             pk = keys.allocations_of_strategy(user_id, strategy_id)
             items = await self._items(CONFIGURATIONS, pk, index=Index.ALLOCATIONS_BY_STRATEGY)
         return [self._decode(item, Allocation) for item in items]
+
+    async def current_allocations(self, user_id: str, strategy_id: str) -> list[Allocation]:
+        """The strategy's allocations as of now, sorted by priority, then id. Reads all allocations of the user."""
+        mine = [one for one in await self.allocations(user_id) if one.strategy_id == strategy_id]
+        return sorted(mine, key=lambda one: (one.priority, one.id))
 
     async def account(self, user_id: str, account_id: str) -> BrokerAccount | None:
         return await self._get(CONFIGURATIONS, keys.account(user_id, account_id), BrokerAccount)
@@ -161,7 +169,7 @@ class Plans(Shelf):
                 self._put_strategy(user_id, Plan(strategy=stored, basket=basket), expected=strategy.version)
             ]
             if before is None or before.schedule.entry != stored.schedule.entry:
-                mine = [one for one in await self.allocations(user_id) if one.strategy_id == strategy.id]
+                mine = await self.current_allocations(user_id, strategy.id)
                 writes += [self._put_allocation(user_id, stored, one, expected=one.version) for one in mine]
                 moves = {keys.minute(stored.schedule.entry): 1}
                 if before is not None:
@@ -206,7 +214,7 @@ class Plans(Shelf):
             strategy = await self.strategy(user_id, strategy_id)
             if strategy is None:
                 raise NotFound(f"there is no strategy {strategy_id}")
-            mine = [one for one in await self.allocations(user_id) if one.strategy_id == strategy_id]
+            mine = await self.current_allocations(user_id, strategy_id)
             gone = [keys.strategy(user_id, strategy_id), *(keys.allocation(user_id, one.id) for one in mine)]
             writes: list[Write] = [Delete(table=CONFIGURATIONS, pk=pk, sk=sk) for pk, sk in gone]
             return writes + await self._register(user_id, {keys.minute(strategy.schedule.entry): -1}), None

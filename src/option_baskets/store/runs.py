@@ -1,5 +1,7 @@
 """Runs: claimed once, saved by version, found while they are not over and at the minute they exit. Ticks beside."""
 
+import asyncio
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time
 
@@ -12,6 +14,7 @@ from option_baskets.store.records import MarketRecord, TickMark, TickState
 from option_baskets.store.shelf import CONFIGURATIONS, Shelf
 
 Minutes = tuple[time, ...]
+_AT_ONCE = 100
 
 
 class Runs(Shelf):
@@ -67,11 +70,17 @@ class Runs(Shelf):
         return [self._decode(item, Run) for item in items]
 
     async def active_runs(self, shard: int | None = None) -> list[Run]:
-        """Runs that are not over, of every user or those of one shard, sorted by user and id within a shard."""
+        """Runs that are not over, of every user or those of one shard, sorted by user and id within a shard.
+
+        The index says which, and each is then read by its key, so none comes in an older version. A run claimed a
+        moment ago may be missing.
+        """
         runs: list[Run] = []
         for each in range(self.shards) if shard is None else (shard,):
             items = await self._items(CONFIGURATIONS, keys.active_runs(each), index=Index.ALLOCATIONS_BY_STRATEGY)
-            runs += [self._decode(item, Run) for item in items]
+            for some in _batches(items):
+                found = await asyncio.gather(*(self._get(CONFIGURATIONS, (item.pk, item.sk), Run) for item in some))
+                runs += [run for run in found if run is not None and not run.status.is_over]
         return runs
 
     async def due_exits(self, at: datetime) -> list[Run]:
@@ -143,3 +152,7 @@ class Runs(Shelf):
 
     async def market(self, underlying: str) -> MarketRecord | None:
         return await self._get(CONFIGURATIONS, keys.snapshot(underlying), MarketRecord)
+
+
+def _batches(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    return (items[first : first + _AT_ONCE] for first in range(0, len(items), _AT_ONCE))
