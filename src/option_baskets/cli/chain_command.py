@@ -160,12 +160,14 @@ def _cells(chain: "ExpiryChain", wing: "Wing", row: int, columns: tuple[str, ...
         "IV %": _percent(float(wing.volatility[row])),
         "price": _plain(float(wing.price[row]), 2) + "*" * stale,
     }
-    in_the_money = (chain.strikes[row] < chain.numbers.forward) == is_call
+    in_the_money = (chain.numbers.strikes[row] < chain.numbers.forward) == is_call
     return [Text(values[name], style="dim" if stale else "cyan" if in_the_money else "") for name in columns]
 
 
 def _notes(chain: "ExpiryChain") -> list[str]:
     notes = []
+    if isnan(chain.numbers.forward):
+        notes.append("no price is known yet at that time; try a later --at")
     if chain.stale:
         notes.append(f"* {len(chain.stale)} prices of this expiry are older than the data's own interval")
     if chain.numbers.calls.open_interest is None:
