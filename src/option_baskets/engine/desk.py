@@ -168,8 +168,7 @@ class Desk:
         not be sent by ``until`` stays CREATED.
         """
         begun = [order for order in orders if order.state is OrderState.SENDING and order.intent.id in self._begun]
-        self._begun.difference_update(order.intent.id for order in orders)
-        calls = [asyncio.create_task(self._place(order)) for order in begun]
+        calls = [asyncio.create_task(self._place(order)) for order in await self._confirmed(begun, urgency)]
         pending = [order.intent.id for order in orders if order.state is OrderState.CREATED]
         while pending:
             account = (orders[0].intent.user_id, orders[0].intent.account)
@@ -177,13 +176,23 @@ class Desk:
             if until is not None and self._clock.now() > until:
                 break
             batch, pending = pending[:granted], pending[granted:]
-            ready = await self._mark_sending(batch)
+            ready = await self._confirmed(await self._mark_sending(batch), urgency)
             if len(ready) == 1 and not pending and not calls:
                 await self._place(ready[0])
             else:
                 calls += [asyncio.create_task(self._place(order)) for order in ready]
         if calls:
             await asyncio.gather(*calls)
+
+    async def _confirmed(self, begun: Sequence[Order], urgency: Urgency) -> list[Order]:
+        """The orders, to be handed over at once: they are journaled as SENDING and have tokens of this very second."""
+        if not begun:
+            return []
+        account = (begun[0].intent.user_id, begun[0].intent.account)
+        await self._buckets[account].confirm(begun[0].updated_at, len(begun), urgency)
+        ready = [order for order in begun if order.intent.id in self._begun]  # the others were cancelled meanwhile
+        self._begun.difference_update(order.intent.id for order in ready)
+        return ready
 
     async def _mark_sending(self, batch: Sequence[str]) -> list[Order]:
         """Journal the batch as SENDING, durably; whatever is not CREATED any more is left out and never sent again."""
@@ -193,6 +202,7 @@ class Desk:
             if created:
                 now = self._clock.now()
                 await self.journal(advance(order, OrderState.SENDING, now) for order in created)
+                self._begun.update(order.intent.id for order in created)
         return [self.orders[order.intent.id] for order in created]
 
     async def _place(self, order: Order) -> None:

@@ -67,6 +67,13 @@ class Bucket:
             return wanted
         return 0 if self._waiting else self._grant(wanted, urgency)
 
+    async def confirm(self, granted: datetime, count: int, urgency: Urgency) -> None:
+        """Return when tokens granted at that instant may be spent: those of a second that is over are taken anew."""
+        if self._rate is None or granted.replace(microsecond=0) == self._clock.now().replace(microsecond=0):
+            return
+        while count:
+            count -= await self.take(count, urgency)
+
     def _grant(self, wanted: int, urgency: Urgency) -> int:
         assert self._rate is not None
         second = self._clock.now().replace(microsecond=0)
