@@ -11,29 +11,18 @@ import polars as pl
 import pytest
 
 from option_baskets.adapters.facts import load
-from option_baskets.domain.facts import MarginPart, in_force
+from option_baskets.engine.valuation import margin_rates
 from option_baskets.pricing.margin import NOTHING, MarginRates, estimate
 from option_baskets.pricing.payoff import Leg, Position
 
 WEEK = 7 / 365
 
 
+FACTS = load()
+
+
 def rates(on: date) -> MarginRates:
-    """As `engine/valuation.py` reads them from the facts."""
-    rows = load().margins
-
-    def fraction(part: MarginPart, otherwise: float) -> float:
-        row = in_force((row for row in rows if row.part is part), on)
-        return float(row.percent) / 100 if row else otherwise
-
-    return MarginRates(
-        exposure=fraction(MarginPart.EXPOSURE, 0.0),
-        expiry_day=fraction(MarginPart.EXPIRY_DAY, 0.0),
-        scan=fraction(MarginPart.PRICE_SCAN, 0.0),
-        extreme_scan=fraction(MarginPart.EXTREME_SCAN, 0.0),
-        extreme_share=fraction(MarginPart.EXTREME_SHARE, 0.0),
-        calendar_spread=fraction(MarginPart.CALENDAR_SPREAD, 1.0),
-    )
+    return margin_rates(FACTS, on)
 
 
 BEFORE, NOW = rates(date(2023, 7, 14)), rates(date(2026, 11, 20))

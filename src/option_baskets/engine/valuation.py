@@ -83,6 +83,7 @@ class Valuation:
     open_interest: Mapping[Contract, int] = field(default_factory=dict)
     """Units; without any, what needs it is nan."""
     _chains: dict[tuple[str, date], ExpiryChain] = field(default_factory=dict)
+    _deltas: dict[tuple[str, date], dict[Contract, Decimal]] = field(default_factory=dict)
 
     # ------------------------------------------------------------ time
 
@@ -118,6 +119,14 @@ class Valuation:
         if key not in self._chains:
             self._chains[key] = self._analysed(underlying, expiry)
         return self._chains[key]
+
+    def delta(self, contract: Contract) -> Decimal | None:
+        """Of a listed option: forward delta at its own volatility, rounded to 6 decimals; None where its price implies
+        none. What strike rules choose by (`domain/resolve.py: Deltas`)."""
+        key = (contract.underlying, contract.expiry)
+        if key not in self._deltas:
+            self._deltas[key] = self.chain(*key).forward_deltas()
+        return self._deltas[key].get(contract)
 
     def _analysed(self, underlying: str, expiry: date) -> ExpiryChain:
         strikes = self.snapshot.strikes(underlying, expiry)
@@ -266,25 +275,25 @@ class Valuation:
         for contract in (contract for contract, count in units.items() if count):
             net = Holding(contract=contract, units=units[contract], price=cash[contract] / units[contract])
             by_underlying.setdefault(contract.underlying, []).append(net)
-        rates = self.margin_rates()
+        rates = margin_rates(self.facts, self.snapshot.at.date())
         return sum((estimate(self.position(group), rates) for group in by_underlying.values()), NOTHING)
 
-    def margin_rates(self) -> MarginRates:
-        """The rates in force on the snapshot's day; an add-on without a row is not charged."""
-        on = self.snapshot.at.date()
 
-        def fraction(part: MarginPart, otherwise: str = "0") -> float:
-            row = in_force((row for row in self.facts.margins if row.part is part), on)
-            return float((row.percent if row else Decimal(otherwise)) / 100)
+def margin_rates(facts: Facts, on: date) -> MarginRates:
+    """The rates in force on a day; an add-on without a row is not charged."""
 
-        return MarginRates(
-            exposure=fraction(MarginPart.EXPOSURE),
-            expiry_day=fraction(MarginPart.EXPIRY_DAY),
-            scan=fraction(MarginPart.PRICE_SCAN),
-            extreme_scan=fraction(MarginPart.EXTREME_SCAN),
-            extreme_share=fraction(MarginPart.EXTREME_SHARE),
-            calendar_spread=fraction(MarginPart.CALENDAR_SPREAD, "100"),
-        )
+    def fraction(part: MarginPart, otherwise: str = "0") -> float:
+        row = in_force((row for row in facts.margins if row.part is part), on)
+        return float((row.percent if row else Decimal(otherwise)) / 100)
+
+    return MarginRates(
+        exposure=fraction(MarginPart.EXPOSURE),
+        expiry_day=fraction(MarginPart.EXPIRY_DAY),
+        scan=fraction(MarginPart.PRICE_SCAN),
+        extreme_scan=fraction(MarginPart.EXTREME_SCAN),
+        extreme_share=fraction(MarginPart.EXTREME_SHARE),
+        calendar_spread=fraction(MarginPart.CALENDAR_SPREAD, "100"),
+    )
 
 
 def _prices(quotes: Iterable[Quote | None]) -> Floats:
