@@ -280,7 +280,10 @@ class Desk:
         self._announce(intent_id)
 
     async def report(self, user_id: str, report: OrderReport) -> None:
-        """Apply a broker's report. Reports that arrive while another of the run is committed share one commit."""
+        """Apply a broker's report. Reports that arrive while another of the run is committed share one commit.
+
+        Where that commit fails they are forgotten, so that the next look at the order book brings them again.
+        """
         order = self.orders.get(report.tag)
         if order is None or (order.intent.user_id, order.intent.account) != (user_id, report.account):
             return
@@ -293,8 +296,10 @@ class Desk:
             if self._inbox[key]:
                 await asyncio.sleep(0)  # answers that came together are all here now
             while reports := self._inbox[key][:_REPORTS_A_COMMIT]:
-                await self._apply(key, reports)
-                del self._inbox[key][: len(reports)]
+                try:
+                    await self._apply(key, reports)
+                finally:
+                    del self._inbox[key][: len(reports)]
 
     async def _apply(self, key: RunKey, reports: Sequence[OrderReport]) -> None:
         orders: dict[str, Order] = {}
@@ -379,7 +384,21 @@ class Desk:
                     await self.report(intent.user_id, report)
                 except (Invalid, NotFound, Unavailable, Unclear) as error:
                     LOG.warning("cancel of %s: %s", intent.id, error)
+            else:
+                await self._look(intent)
             await self.final_by([intent.id], self._clock.now() + CANCEL_EVERY)
+
+    async def _look(self, intent: Intent) -> None:
+        """Read the order book for an order whose answer was lost."""
+        try:
+            found = [
+                each for each in await self.brokers[intent.user_id, intent.account].orders() if each.tag == intent.id
+            ]
+        except (Unavailable, Unclear) as error:
+            LOG.warning("order book of %s: %s", intent.account, error)
+            return
+        for report in found[:1]:
+            await self.report(intent.user_id, report)
 
     async def reprice(self, order: Order, limit: Decimal, urgency: Urgency) -> None:
         """Ask for another limit price. An order that is not changed rests as it was; the next look at it tells."""
