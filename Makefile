@@ -25,10 +25,10 @@ $(EMULATOR_STAMP): requirements/ministack.txt $(STAMP)
 	@$(BIN)/uv pip install --quiet --python $(EMULATOR)/bin/python --require-hashes -r requirements/ministack.txt
 	@touch $@
 
-run: setup       ## play one simulated trading day with the demo baskets
+run: $(STAMP)    ## play one simulated trading day with the demo baskets
 	@rm -rf out/demo
 	@$(BIN)/baskets run examples/conservative-income.toml examples/three-accounts.toml \
-		--date 2026-11-19 --seed 7 --speed max --data out/demo
+		--date 2026-11-19 --seed 4 --speed max --data out/demo
 
 test: setup      ## all tests, with the slowest printed
 	@$(BIN)/pytest -n $(JOBS)

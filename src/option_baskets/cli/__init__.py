@@ -5,7 +5,7 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
-    "bench": "Measure this machine: the timer's precision, the replay's speed.",
+    "bench": "Measure this machine: how exactly the timer wakes.",
     "calendar": "Sessions, holidays, expiries and lot sizes of a month.",
     "chain": "An option chain of a recorded day, with volatilities and Greeks.",
     "check": "Check basket files and say what to mend.",

@@ -36,9 +36,10 @@ class Happening:
 def show_day(console: Console, day: DayRecord) -> None:
     """The timeline and the result of one session."""
     events = ", ".join(f"{count} {name}" for name, count in day.events.items())
-    console.print(f"\n[bold]{day.date:%A %d %B %Y}[/]  {len(day.runs)} runs, {day.orders} orders")
+    console.print(f"\n[bold]{day.date:%A %d %B %Y}[/]  {len(day.runs)} {"run" if len(day.runs) == 1 else "runs"}, {day.orders} orders")
     console.print(f"[dim]{events}[/]")
     console.print(_timeline(day))
+    console.print()
     show_result(console, day)
 
 
@@ -56,15 +57,14 @@ def show_result(console: Console, day: DayRecord) -> None:
 
 def show_days(console: Console, days: Sequence[DayRecord]) -> None:
     """One line a session, for replays of several."""
-    table = _table("date", "runs", "entered", "skipped", "orders", right=("gross", "charges", "net"))
+    table = _table("date", "entered", "orders", right=("gross", "charges", "net"))
     for day in days:
         entered = sum(1 for run in day.runs if any(leg.entered for leg in run.run.positions))
-        skipped = sum(1 for run in day.runs if run.run.status is RunStatus.SKIPPED)
-        row = (f"{day.date:%a} {day.date}", str(len(day.runs)), str(entered), str(skipped), str(day.orders))
+        row = (f"{day.date:%a} {day.date}", f"{entered} of {len(day.runs)} runs", str(day.orders))
         table.add_row(*row, *_money(day.profit))
     total = sum((day.profit for day in days), Profit(gross=ZERO, charges=ZERO))
     table.add_section()
-    table.add_row(f"{len(days)} sessions", "", "", "", str(sum(day.orders for day in days)), *_money(total))
+    table.add_row(f"{len(days)} sessions", "", str(sum(day.orders for day in days)), *_money(total))
     console.print(table)
 
 
@@ -99,7 +99,7 @@ def of_run(run: Run) -> Iterator[Happening]:
         )
     for leg in run.positions:
         if leg.entry_time is not None:
-            text = f"{leg.side} {leg.entered // leg.lot_size} x {leg.contract.name} at {_price(leg.entry_price)}"
+            text = f"{leg.side} {leg.entered // leg.lot_size} {_short(leg)} at {_price(leg.entry_price)}"
             yield Happening(
                 at=leg.entry_time,
                 what="enter",
@@ -120,27 +120,38 @@ def of_run(run: Run) -> Iterator[Happening]:
 
 def _exit(name: str, leg: LegPosition, at: datetime) -> Happening:
     text = (
-        f"{leg.side.opposite} {leg.exited // leg.lot_size} x {leg.contract.name} at {_price(leg.exit_price)} "
+        f"{leg.side.opposite} {leg.exited // leg.lot_size} {_short(leg)} at {_price(leg.exit_price)} "
         f"({rupees(leg.gross):+,})"
     )
     style = "green" if leg.gross >= 0 else "magenta"
     return Happening(at=at, what=f"exit {leg.exit_reason}", strategy=name, account=leg.account, text=text, style=style)
 
 
+def _short(leg: LegPosition) -> str:
+    """The contract without the year, e.g. ``NIFTY 30-Jun 15850 CE``."""
+    contract = leg.contract
+    strike = f" {contract.strike:f}" if contract.strike is not None else ""
+    return f"{contract.underlying} {contract.expiry:%d-%b}{strike} {contract.type}"
+
+
 def _profits(day: DayRecord) -> Table:
-    table = _table("basket", "strategy", "account", "status", right=("gross", "charges", "net"))
+    table = _table("strategy", "account", "status", right=("gross", "charges", "net"))
+    basket = None
     for record in day.runs:
         run = record.run
+        if run.basket.name != basket:
+            basket = run.basket.name
+            table.add_row(Text(basket, style="bold"))
         status = Text(run.status.lower(), style=_STYLE.get(run.status, "red"))
         if not record.profits:
-            table.add_row(run.basket.name, run.strategy.name, "", status, "", "", "")
+            table.add_row(f"  {run.strategy.name}", "", status, "", "", "")
         for account, profit in record.profits.items():
-            table.add_row(run.basket.name, run.strategy.name, account, status, *_money(profit))
+            table.add_row(f"  {run.strategy.name}", account, status, *_money(profit))
     for account, amount in day.rounding.items():
         if amount:
-            table.add_row("", "rupee rounding", account, "", *_money(Profit(gross=ZERO, charges=amount)))
+            table.add_row("  rupee rounding", account, "", *_money(Profit(gross=ZERO, charges=amount)))
     table.add_section()
-    table.add_row("total", "", "", "", *_money(day.profit))
+    table.add_row("total", "", "", *_money(day.profit))
     return table
 
 

@@ -77,15 +77,15 @@ def command(
       baskets replay days --basket a.toml --basket b.toml --from 2022-06-08 --to 2022-07-13 --json out.json
       baskets replay days --basket a.toml --slippage 0.5 --state kept    # interrupted? the same line goes on
     """
-    from rich.console import Console
-
     from option_baskets.cli.day_view import show_day, show_days, show_result
     from option_baskets.cli.progress import ticking
     from option_baskets.cli.replaying import Replay, require_writable, write_json
+    from option_baskets.cli.terminal import tell_of_alerts, terminal
 
     if day and (first or last):
         raise click.UsageError("give --date, or --from and --to, not both")
-    console = Console()
+    console = terminal()
+    tell_of_alerts(console, quiet=True)
     if out is not None:
         require_writable(out)
     replay = Replay.prepare(

@@ -171,7 +171,11 @@ def _no_day(directory: Path, recorded: Sequence[date], first: date | None, last:
     if not recorded:
         return f"{directory} has no recorded session; make some with baskets import or baskets simulate"
     wanted = f"{first or 'the beginning'} to {last or 'the end'}" if first != last else str(first)
-    return f"nothing is recorded for {wanted}; {directory} has {len(recorded)} days, {recorded[0]} to {recorded[-1]}"
+    return f"nothing is recorded for {wanted}; {directory} has {_span(recorded)}"
+
+
+def _span(days: Sequence[date]) -> str:
+    return f"only {days[0]}" if len(days) == 1 else f"{len(days)} days, {days[0]} to {days[-1]}"
 
 
 def _digest(settings: str, paths: Sequence[Path]) -> str:

@@ -7,6 +7,8 @@ import click
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+DISTORTS = 120
+"""Beyond this speed the process is too slow for its market: entries miss their grace."""
 
 
 @click.command("run")
@@ -50,8 +52,6 @@ def command(
       baskets run examples/*.toml --speed max --data /tmp/try      a whole day in seconds
       baskets run a.toml --market recorded:days --speed 60         a recorded day, as it happened
     """
-    from rich.console import Console
-
     from option_baskets.adapters.basket_file import load_basket_file
     from option_baskets.adapters.facts import load
     from option_baskets.adapters.feeds.recorded import RecordedFeed
@@ -59,6 +59,7 @@ def command(
     from option_baskets.cli.progress import ticking
     from option_baskets.cli.replaying import write_json
     from option_baskets.cli.running import Running, Speed
+    from option_baskets.cli.terminal import tell_of_alerts, terminal
     from option_baskets.domain.errors import Invalid
     from option_baskets.engine.report import DayRecord
 
@@ -69,7 +70,7 @@ def command(
         raise Invalid(
             f"there is no folder {folder}; make one with baskets import or baskets simulate", where="--market"
         )
-    console = Console()
+    console = terminal()
     known = load(facts)
     running = Running(
         data=data,
@@ -80,6 +81,11 @@ def command(
         seed=seed,
         with_charges=not no_charges,
     )
+    tell_of_alerts(console, quiet=running.speed.is_simulated)
+    if running.speed.factor > DISTORTS:
+        console.print(
+            f"[yellow]at more than {DISTORTS} times real time a millisecond of work is seconds of the market[/]"
+        )
     sessions = running.days(day.date() if day else None, days or (None if running.speed.is_real else 1))
     records: list[DayRecord] = []
 

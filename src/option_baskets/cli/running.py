@@ -68,6 +68,12 @@ class Running:
             return
         now = RealClock().now().astimezone(IST)
         day = first or now.date()
+        if first is not None and session_on(self.facts, first) is None:
+            names = ", ".join(sorted({row.name for row in self.facts.holidays.values() if row.date == first}))
+            following = next_session_day(self.facts, first)
+            raise Invalid(
+                f"{first} has no session ({names or 'a weekend'}); the next is on {following}", where="--date"
+            )
         made = 0
         while count is None or made < count:
             session = session_on(self.facts, day)
