@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from option_baskets.pricing import Greeks, implied_volatility, price_and_greeks
-from option_baskets.pricing.kernels import Floats
+from option_baskets.pricing import Greeks, implied_greeks, price_and_greeks
+from option_baskets.pricing.kernels import Flags, Floats
 
 TARGET_DELTA = 0.25
 """Of the two options whose volatilities the risk reversal compares."""
@@ -73,13 +73,10 @@ def analyse(
     installed.
     """
     strike = np.asarray(strikes, dtype=np.float64)
-    prices = tuple(np.broadcast_to(np.asarray(side, dtype=np.float64), strike.shape) for side in (calls, puts))
+    prices = np.stack([np.broadcast_to(np.asarray(side, dtype=np.float64), strike.shape) for side in (calls, puts)])
     found = parity_forward(strike, *prices, discount=discount, trust=trust)
     level = forward if np.isnan(found) else found
-    call, put = (
-        _wing(strike, price, level, years, discount, is_call=is_call, interest=interest)
-        for price, is_call, interest in ((prices[0], True, call_interest), (prices[1], False, put_interest))
-    )
+    call, put = _wings(strike, prices, level, years, discount, (call_interest, put_interest))
     smile = np.where(strike < level, put.volatility, call.volatility)
     at_the_money = 0 if np.isnan(level) else int(np.argmin(np.abs(strike - level)))
     volatility = _between(level, strike, smile)
@@ -146,24 +143,30 @@ def percentile(history: ArrayLike, now: float) -> float:
 # ---------------------------------------------------------------- parts
 
 
-def _wing(
+def _wings(
     strike: Floats,
-    price: Floats,
+    prices: Floats,
     forward: float,
     years: float,
     discount: float,
-    *,
-    is_call: bool,
-    interest: ArrayLike | None,
-) -> Wing:
-    volatility = implied_volatility(price, forward, strike, years, is_call, discount, kernel="numpy")
-    known = volatility if years > 0.0 else np.where(np.isnan(price), np.nan, 0.0)
-    return Wing(
-        price=price,
-        volatility=volatility,
-        greeks=price_and_greeks(forward, strike, years, known, is_call, discount, kernel="numpy"),
-        open_interest=None if interest is None else np.asarray(interest, dtype=np.float64),
-    )
+    interest: tuple[ArrayLike | None, ArrayLike | None],
+) -> list[Wing]:
+    """Calls and puts, in one pass through the kernel."""
+    is_call = np.asarray([[True], [False]])
+    found = implied_greeks(prices, forward, strike, years, is_call, discount, kernel="numpy")
+    volatility, of_volatility = found[0], found[1:]
+    if not years > 0.0:
+        none = np.where(np.isnan(prices), np.nan, 0.0)
+        of_volatility = price_and_greeks(forward, strike, years, none, is_call, discount, kernel="numpy")[1:]
+    return [
+        Wing(
+            price=prices[side],
+            volatility=volatility[side],
+            greeks=Greeks(prices[side], *(column[side] for column in of_volatility)),
+            open_interest=None if units is None else np.asarray(units, dtype=np.float64),
+        )
+        for side, units in enumerate(interest)
+    ]
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:
@@ -189,13 +192,15 @@ def _risk_reversal(strike: Floats, smile: Floats, forward: float, years: float) 
     if not years > 0.0:
         return np.nan
 
-    def wing(is_call: bool) -> float:
-        delta = np.abs(price_and_greeks(forward, strike, years, smile, is_call, kernel="numpy").delta)
-        known = np.isfinite(delta) & ((strike >= forward) == is_call)
-        order = np.argsort(delta[known], kind="stable")
-        return _between(TARGET_DELTA, delta[known][order], smile[known][order])
+    above = strike >= forward
+    delta = np.abs(price_and_greeks(forward, strike, years, smile, above, kernel="numpy").delta)
+    known = np.isfinite(delta)
 
-    return wing(True) - wing(False)
+    def wing(side: Flags) -> float:
+        order = np.argsort(delta[side], kind="stable")
+        return _between(TARGET_DELTA, delta[side][order], smile[side][order])
+
+    return wing(known & above) - wing(known & ~above)
 
 
 def _slope(strike: Floats, smile: Floats, forward: float, volatility: float, years: float) -> float:
