@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from option_baskets.adapters.brokers.fills import QuotedFills
-from option_baskets.adapters.clock import RealClock
+from option_baskets.adapters.clock import RealClock, run_real
 from option_baskets.adapters.facts import load
 from option_baskets.adapters.feeds.simulated import SimulatedFeed
 from option_baskets.domain.allocation import Allocation
@@ -239,11 +239,11 @@ def limit(folder: Path) -> float:
 
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="baskets-burst-") as folder:
-        seen = asyncio.run(burst(Path(folder)))
+        seen = run_real(burst(Path(folder)))
         bare = limit(Path(folder))
     profile = cProfile.Profile()
     with tempfile.TemporaryDirectory(prefix="baskets-burst-") as folder:
-        asyncio.run(burst(Path(folder), profile))
+        run_real(burst(Path(folder), profile))
     console = Console()
     console.print(_figures(seen, bare), _where(stages(profile)))
     if seen.seconds > GOAL:

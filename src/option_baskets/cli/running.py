@@ -23,7 +23,7 @@ from option_baskets.engine.day import Watch
 from option_baskets.engine.rates import Rate
 from option_baskets.engine.report import DayRecord
 from option_baskets.ports import Clock
-from option_baskets.wiring import Embedded, Market, last_tick, play
+from option_baskets.wiring import Embedded, Market, last_tick, play, spare_the_collector
 
 
 class Speed:
@@ -101,6 +101,7 @@ class Running:
             # An accelerated day that was interrupted goes on where it was; nothing happened to its market meanwhile.
             start = asyncio.run(last_tick(self.data, session.date)) or session.starts
         clock = RealClock(self.speed.factor, start, zone=IST)
+        spare_the_collector()
         return run_real(_until_terminated(self._day(session, clock, watch)))
 
     async def _day(self, session: Session, clock: Clock, watch: Watch) -> list[DayRecord]:
