@@ -132,7 +132,7 @@ class Embedded:
         brokers: dict[AccountKey, Broker] = {
             (user, account): self.exchange.broker(account, user=user) for user, account in accounts
         }
-        runs = OpenRuns(self.books)
+        runs = OpenRuns(self.books, self.clock)
         trading = Trading(
             books=self.books,
             market=self._market.feed,

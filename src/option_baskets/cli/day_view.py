@@ -36,7 +36,8 @@ class Happening:
 def show_day(console: Console, day: DayRecord) -> None:
     """The timeline and the result of one session."""
     events = ", ".join(f"{count} {name}" for name, count in day.events.items())
-    console.print(f"\n[bold]{day.date:%A %d %B %Y}[/]  {len(day.runs)} {"run" if len(day.runs) == 1 else "runs"}, {day.orders} orders")
+    runs = "1 run" if len(day.runs) == 1 else f"{len(day.runs)} runs"
+    console.print(f"\n[bold]{day.date:%A %d %B %Y}[/]  {runs}, {day.orders} orders")
     console.print(f"[dim]{events}[/]")
     console.print(_timeline(day))
     console.print()

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
-from option_baskets.domain.run import Run
-from option_baskets.ports import Write
+from option_baskets.domain.run import Run, RunStatus
+from option_baskets.ports import Clock, Write
 from option_baskets.store.books import Books
 
 RunKey = tuple[str, str]
@@ -17,8 +17,9 @@ Change = Callable[[Run], tuple[Run, Sequence[Write]]]
 class OpenRuns:
     """Every run that is not over. A change is committed before anybody sees it."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: Books, clock: Clock) -> None:
         self._books = books
+        self._clock = clock
         self._runs: dict[RunKey, Run] = {}
         self._locks: dict[RunKey, asyncio.Lock] = {}
 
@@ -67,9 +68,17 @@ class OpenRuns:
             if writes:
                 await self._books.commit(*writes)
             return before
-        saved = await self._books.save_run(after, *writes)
+        saved = await self._books.save_run(after, *writes, *self._history(before, after))
         self._runs[key] = saved
         return saved
+
+    def _history(self, before: Run, after: Run) -> Sequence[Write]:
+        """What the history keeps of the change: the run as it enters, and as it ends."""
+        if after.status is RunStatus.ENTERING and before.status is not RunStatus.ENTERING:
+            return [self._books.put_entry(after, after.entry_at)]
+        if after.status.is_over and after.positions:
+            return [self._books.put_exit(after, self._clock.now())]
+        return ()
 
     def forget_finished(self) -> None:
         """Let go of the runs that are over; the store has them."""
