@@ -55,6 +55,7 @@ async def enter(trading: Trading, key: RunKey, at: datetime) -> None:
         if not positions:
             reason = shortfalls[0].reason if shortfalls else Reason.ACCOUNT_UNKNOWN
             raise Refused(reason, shortfalls[0].detail if shortfalls else "no lots are allocated to any account")
+        await _journal(trading, key, run, positions, shortfalls, resolution, orders)
     except Refused as refusal:
         await _skip(trading, key, refusal)
         return
@@ -65,7 +66,6 @@ async def enter(trading: Trading, key: RunKey, at: datetime) -> None:
         await _skip(trading, key, Refused(Reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}"))
         await trading.failed(run.user_id, f"the entry of {run.id}", error, run_id=run.id)
         return
-    await _journal(trading, key, run, positions, shortfalls, resolution, orders)
     await _enter_accounts(trading, key, at)
 
 
@@ -84,10 +84,29 @@ async def _enter_accounts(trading: Trading, key: RunKey, at: datetime) -> None:
     ended = await asyncio.gather(
         *(_enter_account(trading, key, account, at) for account in accounts), return_exceptions=True
     )
-    await trading.runs.change(key, lambda run: (settled(run), ()))
-    for error in ended:
-        if error is not None:
+    for account, error in zip(accounts, ended, strict=True):
+        if isinstance(error, Halt) or (error is not None and not isinstance(error, Exception)):
             raise error
+        if error is not None:
+            await _abandon(trading, key, account, error)
+    await trading.runs.change(key, lambda run: (settled(run), ()))
+
+
+async def _abandon(trading: Trading, key: RunKey, account: str, error: Exception) -> None:
+    """End an account's part whose entry stopped in the middle, e.g. on a full disk: nothing more, and unwind."""
+    LOG.error("entry of %s on %s", key[1], account, exc_info=error)
+    entries = [
+        order
+        for order in trading.desk.of_run(key)
+        if order.intent.account == account and order.intent.action is Action.ENTER
+    ]
+    await asyncio.gather(*(trading.desk.cancel(order, Urgency.EXIT, Reason.INTERNAL_ERROR) for order in entries))
+    await trading.failed(key[0], f"the entry of {key[1]} on {account}", error, run_id=key[1], account=account)
+    if _failure(trading, entries) is not None:
+        await _finalise(trading, key, account, Reason.INTERNAL_ERROR)
+        await _unwind(trading, key, account)
+    else:
+        await _finalise(trading, key, account, None)
 
 
 async def _newest(trading: Trading, run: Run, snapshot: Snapshot) -> Run:
