@@ -72,20 +72,24 @@ def _draw(console: "Console", chains: "list[ExpiryChain]", width: float) -> None
     import numpy as np
 
     from option_baskets.cli.drawing import Curve, draw
+    from option_baskets.domain.errors import Invalid
 
     first = chains[0]
     console.print(f"[bold]{first.underlying}[/] at {first.at:%Y-%m-%d %H:%M:%S}, implied volatility in %")
-    reach = [width * chain.numbers.volatility * chain.numbers.years**0.5 for chain in chains]
-    middle = [chain.numbers.forward for chain in chains]
-    low = min(centre * float(np.exp(-each)) for centre, each in zip(middle, reach, strict=True))
-    high = max(centre * float(np.exp(each)) for centre, each in zip(middle, reach, strict=True))
-    strikes = np.linspace(low, high, 401)
-    curves = []
-    for chain, each, style in zip(chains, reach, _STYLES * len(chains), strict=False):
+    smiles = []
+    for chain in chains:
         numbers = chain.numbers
-        known = np.isfinite(numbers.smile) & (np.abs(np.log(numbers.strikes / numbers.forward)) <= each)
-        y = np.interp(strikes, numbers.strikes[known], numbers.smile[known] * 100, left=np.nan, right=np.nan)
-        curves.append(Curve(y=y, style=style))
+        off = np.log(numbers.strikes / numbers.forward) / (numbers.volatility * np.sqrt(numbers.years))
+        known = np.isfinite(numbers.smile) & (np.abs(off) <= width)
+        smiles.append((numbers.strikes[known], numbers.smile[known] * 100))
+    every = np.concatenate([strikes for strikes, _ in smiles])
+    if len(every) < 2:
+        raise Invalid(f"fewer than two strikes lie within {width:g} standard deviations; widen it", where="--width")
+    strikes = np.linspace(every.min(), every.max(), 401)
+    curves = [
+        Curve(y=np.interp(strikes, *smile, left=np.nan, right=np.nan), style=style)
+        for smile, style in zip(smiles, _STYLES * len(chains), strict=False)
+    ]
     console.print(
         draw(
             strikes, curves, width=min(console.width, _WIDEST), height=14, x_label=lambda level: f"{level:,.0f}",
