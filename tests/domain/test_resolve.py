@@ -59,6 +59,10 @@ def market(*, spot: str | None = "26010", listed: tuple[Listing, ...] = LISTED) 
     return made
 
 
+def no_deltas(_: Contract) -> None:
+    """None of these rules asks for one."""
+
+
 def leg(rule: Strike | None, type_: ContractType = CE, name: str = "1", expiry: ExpiryRule | None = None) -> LegSpec:
     return LegSpec(id=name, side=Side.SELL, type=type_, strike=rule, expiry=expiry)
 
@@ -93,7 +97,7 @@ def of_leg(name: str, value: str) -> Strike:
 
 
 def resolved(strategy: Strategy, in_market: SmallMarket | None = None) -> Resolution:
-    return resolve(strategy, (in_market or market()).view(AT))
+    return resolve(strategy, (in_market or market()).view(AT), no_deltas)
 
 
 def strike(rule: Strike, type_: ContractType = CE, in_market: SmallMarket | None = None) -> Decimal | None:
@@ -262,9 +266,9 @@ def test_a_chosen_strike_with_a_stale_price_skips_and_takes_no_neighbour(rule: S
 def test_a_quote_is_fresh_up_to_the_limit_and_stale_beyond_it() -> None:
     made = market()
     late = made.view(AT + timedelta(seconds=60))
-    assert resolve(plan(leg(atm())), late).contracts["1"].strike == 26000
+    assert resolve(plan(leg(atm())), late, no_deltas).contracts["1"].strike == 26000
     with pytest.raises(Refused):
-        resolve(plan(leg(atm())), made.view(AT + timedelta(seconds=61)))
+        resolve(plan(leg(atm())), made.view(AT + timedelta(seconds=61)), no_deltas)
 
 
 def test_a_contract_that_never_traded_has_no_quote() -> None:

@@ -103,6 +103,16 @@ def test_forward_deltas_have_six_decimals_and_belong_to_contracts() -> None:
     assert len(deltas) > 30
 
 
+def test_a_strike_rule_gets_the_delta_of_the_chain_and_none_where_the_price_implies_none() -> None:
+    market = priced()
+    worthless = option("NIFTY", NEAR, 23_000, "CE")
+    market.set(worthless, AT, "900")  # below its intrinsic value of 1,010
+    valuation = valued(market)
+    assert valuation.delta(worthless) is None
+    at_the_money = option("NIFTY", NEAR, 24_000, "PE")
+    assert valuation.delta(at_the_money) == valuation.chain("NIFTY", NEAR).forward_deltas()[at_the_money]
+
+
 def test_stale_prices_have_no_say_in_the_forward_while_others_are_fresh() -> None:
     market = priced()
     later = AT + timedelta(minutes=5)

@@ -11,8 +11,9 @@ from rich.table import Table
 
 from option_baskets.adapters.basket_file import BasketFile, load_basket_file
 from option_baskets.adapters.facts import load
+from option_baskets.cli.wording import expiry_in_words, strike_in_words
 from option_baskets.domain.allocation import Allocation, lots_by_leg
-from option_baskets.domain.basket import Distance, ExpiryRule, Reference, Strategy, Strike, StrikeRule, Weekday
+from option_baskets.domain.basket import Distance, Reference, Strategy, Weekday
 from option_baskets.domain.errors import Invalid
 
 
@@ -78,8 +79,8 @@ def _legs(strategy: Strategy, allocations: tuple[Allocation, ...]) -> Table:
         table.add_row(
             leg.id,
             f"{leg.side:4} {leg.type}",
-            _expiry(strategy.expiry_rule(leg)),
-            _strike(leg.strike),
+            expiry_in_words(strategy.expiry_rule(leg)),
+            strike_in_words(leg.strike),
             _distance(leg.stop),
             _distance(leg.target),
             *(str(of_account.get(leg.id, "-")) for of_account in lots),
@@ -96,24 +97,6 @@ def _schedule(strategy: Strategy) -> str:
     words += [f"measured from the {strategy.reference}"] * (strategy.reference is not Reference.SPOT)
     words += ["naked"] * strategy.naked + ["special sessions too"] * strategy.special_sessions
     return ", ".join(words + ["paused"] * strategy.paused)
-
-
-def _expiry(rule: ExpiryRule) -> str:
-    return f"{rule.series} +{rule.offset}" if rule.offset else str(rule.series)
-
-
-def _strike(strike: Strike | None) -> str:
-    if strike is None:
-        return "-"
-    match strike.rule:
-        case StrikeRule.ATM:
-            return f"ATM {strike.offset:+} steps" if strike.offset else "ATM"
-        case StrikeRule.ATM_POINTS:
-            return f"ATM {strike.points:+f} pt"
-        case StrikeRule.PREMIUM:
-            return f"premium {strike.pick} {strike.value:f}"
-        case StrikeRule.OF_LEG:
-            return f"leg {strike.leg} {strike.points:+f} pt"
 
 
 def _distance(distance: Distance | None) -> str:

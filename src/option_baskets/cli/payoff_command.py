@@ -128,7 +128,7 @@ def _planned(found: "BasketFile", strategy: "Strategy", recorded: RecordedDay, a
     from option_baskets.domain.resolve import resolve
 
     valuation = recorded.valued(at or strategy.schedule.entry)
-    contracts = resolve(strategy, valuation.snapshot).contracts
+    contracts = resolve(strategy, valuation.snapshot, valuation.delta).contracts
     by_account = {
         allocation.account: valuation.holdings(strategy, contracts, lots_by_leg(strategy, allocation))
         for allocation in found.of(strategy)

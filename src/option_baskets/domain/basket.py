@@ -47,12 +47,20 @@ class OnFailure(StrEnum):
 class StrikeRule(StrEnum):
     ATM = "atm"
     ATM_POINTS = "atm_points"
+    ATM_PERCENT = "atm_percent"
+    STRIKE = "strike"
     PREMIUM = "premium"
+    STRADDLE_PERCENT = "straddle_percent"
+    STRADDLE_WIDTH = "straddle_width"
+    DELTA = "delta"
     OF_LEG = "of_leg"
 
 
 class Pick(StrEnum):
     CLOSEST = "closest"
+    AT_LEAST = "at_least"
+    AT_MOST = "at_most"
+    RANGE = "range"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,17 +73,28 @@ class ExpiryRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Strike:
-    """Which strike. Only the fields of its rule are set:
+    """Which strike. Only the fields of its rule are set; where a rule has a sign, positive is out of the money for the
+    leg's own type (CE up, PE down):
 
-    ``atm``: ``offset`` steps · ``atm_points``: ``points`` · ``premium``: ``pick`` and ``value`` (rupees per unit) ·
-    ``of_leg``: ``leg`` (an earlier leg's id) and ``points``. Positive is out of the money for the leg's own type.
+    - ``atm``: ``offset`` steps from the money
+    - ``atm_points``, ``atm_percent``: ``points``, or ``percent`` of the reference, from the reference
+    - ``strike``: ``value``, the strike itself
+    - ``premium``: ``pick`` and ``value`` (rupees per unit), or with ``range`` ``low`` and ``high``
+    - ``straddle_percent``: ``pick`` and ``percent`` of the premium of the straddle at the money
+    - ``straddle_width``: ``k`` times that premium from the money
+    - ``delta``: ``value``, the size of the delta, between 0 and 1
+    - ``of_leg``: ``points`` from the strike of ``leg``, an earlier leg's id
     """
 
     rule: StrikeRule
     offset: int | None = None
     points: Decimal | None = None
+    percent: Decimal | None = None
     pick: Pick | None = None
     value: Decimal | None = None
+    low: Decimal | None = None
+    high: Decimal | None = None
+    k: Decimal | None = None
     leg: str | None = None
 
 

@@ -1,20 +1,30 @@
-"""From what the user wrote to what is listed: expiries, the reference price, strikes.
+"""From what the user wrote to what is listed: expiries and strikes.
 
 Everything is chosen from one snapshot, so nothing later than its instant can influence a choice. Where two strikes are
 equally good, the one nearer the ATM wins, then the lower.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from option_baskets.domain.basket import ExpiryRule, LegSpec, Reference, Series, Strategy, Strike, StrikeRule
+from option_baskets.domain.basket import LegSpec, Pick, Series, Strategy, Strike, StrikeRule
 from option_baskets.domain.contract import Contract, ContractType
 from option_baskets.domain.errors import NotFound, Refused
 from option_baskets.domain.market import Quote, Snapshot
 from option_baskets.domain.reasons import Reason
+from option_baskets.domain.reference import (
+    ReferencePrice,
+    is_fresh,
+    listed_expiries,
+    listed_strikes,
+    nearest_strike,
+    reference_price,
+)
+
+Deltas = Callable[[Contract], Decimal | None]
+"""The forward delta of an option at its own volatility, rounded to 6 decimals; None where its price implies none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,14 +37,14 @@ class Resolution:
     notes: tuple[str, ...] = ()
 
 
-def resolve(strategy: Strategy, snapshot: Snapshot) -> Resolution:
-    """The contract of every leg at this instant.
+def resolve(strategy: Strategy, snapshot: Snapshot, deltas: Deltas) -> Resolution:
+    """The contract of every leg at this instant. ``deltas`` are of the same snapshot.
 
     Raises:
         Refused: with the reason for which the run is skipped: no reference price, no eligible strike, a contract that
             is not listed, a missing or stale quote.
     """
-    return _Resolver(strategy, snapshot).resolution()
+    return _Resolver(strategy, snapshot, deltas).resolution()
 
 
 def expiry_of(strategy: Strategy, leg: LegSpec, snapshot: Snapshot) -> date:
@@ -44,7 +54,7 @@ def expiry_of(strategy: Strategy, leg: LegSpec, snapshot: Snapshot) -> date:
         Refused: ``not_listed``: the list has no such expiry.
     """
     rule = strategy.expiry_rule(leg)
-    listed = _listed(rule, strategy.underlying, snapshot)
+    listed = listed_expiries(rule, strategy.underlying, snapshot)
     if rule.offset >= len(listed):
         raise Refused(
             Reason.NOT_LISTED,
@@ -52,13 +62,6 @@ def expiry_of(strategy: Strategy, leg: LegSpec, snapshot: Snapshot) -> date:
             f"{snapshot.at:%Y-%m-%d}, so offset {rule.offset} does not exist",
         )
     return listed[rule.offset]
-
-
-def _listed(rule: ExpiryRule, underlying: str, snapshot: Snapshot) -> tuple[date, ...]:
-    monthly = rule.series is Series.MONTHLY
-    expiries = snapshot.monthly_expiries(underlying) if monthly else snapshot.expiries(underlying)
-    today = snapshot.at.date()
-    return tuple(expiry for expiry in expiries if expiry >= today)
 
 
 def fresh_quote(contract: Contract, snapshot: Snapshot) -> Quote:
@@ -72,7 +75,7 @@ def fresh_quote(contract: Contract, snapshot: Snapshot) -> Quote:
         if snapshot.listing(contract) is None:
             raise Refused(Reason.NOT_LISTED, f"{contract.name} is not listed")
         raise Refused(Reason.NO_QUOTE, f"{contract.name} has no price yet")
-    if quote.age(snapshot.at) > snapshot.stale_after:
+    if not is_fresh(quote, snapshot):
         raise Refused(
             Reason.STALE_QUOTE,
             f"{contract.name}: its price of {quote.last} is from {quote.as_of:%H:%M:%S}, "
@@ -81,18 +84,47 @@ def fresh_quote(contract: Contract, snapshot: Snapshot) -> Quote:
     return quote
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What a strike must have to be eligible, and of what it should have as near as possible."""
+
+    what: str
+    aim: Decimal
+    least: Decimal | None = None
+    most: Decimal | None = None
+
+    @classmethod
+    def premium(cls, pick: Pick, value: Decimal) -> "_Wanted":
+        match pick:
+            case Pick.AT_LEAST:
+                return cls(what=f"a premium of at least {value:f}", aim=value, least=value)
+            case Pick.AT_MOST:
+                return cls(what=f"a premium of at most {value:f}", aim=value, most=value)
+            case _:
+                return cls(what="a fresh price", aim=value)
+
+    @classmethod
+    def between(cls, low: Decimal, high: Decimal) -> "_Wanted":
+        return cls(what=f"a premium from {low:f} to {high:f}", aim=(low + high) / 2, least=low, most=high)
+
+    def allows(self, value: Decimal) -> bool:
+        return (self.least is None or value >= self.least) and (self.most is None or value <= self.most)
+
+
 class _Resolver:
-    def __init__(self, strategy: Strategy, snapshot: Snapshot) -> None:
+    def __init__(self, strategy: Strategy, snapshot: Snapshot, deltas: Deltas) -> None:
         self.strategy = strategy
         self.snapshot = snapshot
+        self.deltas = deltas
         self.chosen: dict[str, Contract] = {}
         self.notes: list[str] = []
-        self._reference: Decimal | None = None
+        self._reference: ReferencePrice | None = None
 
     def resolution(self) -> Resolution:
         for leg in self.strategy.legs:
             self.chosen[leg.id] = self._contract(leg)
-        return Resolution(contracts=self.chosen, reference=self._reference, notes=tuple(self.notes))
+        level = self._reference.level if self._reference is not None else None
+        return Resolution(contracts=self.chosen, reference=level, notes=tuple(self.notes))
 
     def _contract(self, leg: LegSpec) -> Contract:
         expiry = expiry_of(self.strategy, leg, self.snapshot)
@@ -103,8 +135,7 @@ class _Resolver:
             contract = Contract(underlying=self.strategy.underlying, expiry=expiry, type=leg.type)
         else:
             assert leg.strike is not None
-            strike = self._strike(leg, leg.strike, expiry)
-            contract = self._option(leg.type, expiry, strike)
+            contract = self._option(leg.type, expiry, self._strike(leg, leg.strike, expiry))
         if self.snapshot.listing(contract) is None:
             raise Refused(Reason.NOT_LISTED, f"leg {leg.id}: {contract.name} is not listed")
         fresh_quote(contract, self.snapshot)
@@ -126,10 +157,22 @@ class _Resolver:
                 return self._atm(expiry) + (outward * rule.offset * self._step(leg, expiry) if rule.offset else 0)
             case StrikeRule.ATM_POINTS:
                 assert rule.points is not None
-                wanted = self._reference_price() + outward * rule.points
-                return self._nearest(expiry, lambda strike: abs(strike - wanted))
-            case StrikeRule.PREMIUM:
-                return self._by_premium(leg, rule, expiry)
+                return self._nearest(expiry, self._level() + outward * rule.points)
+            case StrikeRule.ATM_PERCENT:
+                assert rule.percent is not None
+                return self._nearest(expiry, self._level() * (100 + outward * rule.percent) / 100)
+            case StrikeRule.STRIKE:
+                assert rule.value is not None
+                return rule.value
+            case StrikeRule.PREMIUM | StrikeRule.STRADDLE_PERCENT:
+                return self._best(leg, expiry, self._premiums(leg.type, expiry), self._wanted_premium(rule, expiry))
+            case StrikeRule.STRADDLE_WIDTH:
+                assert rule.k is not None
+                return self._nearest(expiry, self._atm(expiry) + outward * rule.k * self._straddle(expiry))
+            case StrikeRule.DELTA:
+                assert rule.value is not None
+                wanted = _Wanted(what="a fresh price that implies a delta", aim=rule.value)
+                return self._best(leg, expiry, self._sizes_of_delta(leg.type, expiry), wanted)
             case StrikeRule.OF_LEG:
                 assert rule.points is not None
                 assert rule.leg is not None
@@ -143,100 +186,63 @@ class _Resolver:
         except NotFound as error:
             raise Refused(Reason.NO_ELIGIBLE_STRIKE, f"leg {leg.id}: {error}") from error
 
-    def _by_premium(self, leg: LegSpec, rule: Strike, expiry: date) -> Decimal:
+    # ------------------------------------------------------------ by price
+
+    def _wanted_premium(self, rule: Strike, expiry: date) -> _Wanted:
+        if rule.pick is Pick.RANGE:
+            assert rule.low is not None
+            assert rule.high is not None
+            return _Wanted.between(rule.low, rule.high)
+        assert rule.pick is not None
+        if rule.rule is StrikeRule.STRADDLE_PERCENT:
+            assert rule.percent is not None
+            return _Wanted.premium(rule.pick, self._straddle(expiry) * rule.percent / 100)
         assert rule.value is not None
-        value = rule.value
-        prices: dict[Decimal, Decimal] = {}
+        return _Wanted.premium(rule.pick, rule.value)
+
+    def _premiums(self, type_: ContractType, expiry: date) -> dict[Decimal, Decimal]:
+        """The fresh prices by strike."""
+        found = {}
         for strike in self.snapshot.strikes(self.strategy.underlying, expiry):
-            quote = self.snapshot.quote(self._option(leg.type, expiry, strike))
-            if quote is not None and quote.age(self.snapshot.at) <= self.snapshot.stale_after:
-                prices[strike] = quote.last
-        if not prices:
-            raise Refused(
-                Reason.NO_ELIGIBLE_STRIKE,
-                f"leg {leg.id}: no {leg.type} of {self.strategy.underlying} {expiry:%d-%b-%Y} has a fresh price, "
-                f"so none is closest to {value}",
-            )
+            quote = self.snapshot.quote(self._option(type_, expiry, strike))
+            if quote is not None and is_fresh(quote, self.snapshot):
+                found[strike] = quote.last
+        return found
+
+    def _sizes_of_delta(self, type_: ContractType, expiry: date) -> dict[Decimal, Decimal]:
+        deltas = {strike: self.deltas(self._option(type_, expiry, strike)) for strike in self._premiums(type_, expiry)}
+        return {strike: abs(delta) for strike, delta in deltas.items() if delta is not None}
+
+    def _straddle(self, expiry: date) -> Decimal:
+        """The premium of call and put at the money together, both fresh."""
         atm = self._atm(expiry)
-        return min(prices, key=lambda strike: (abs(prices[strike] - value), abs(strike - atm), strike))
+        pair = (self._option(type_, expiry, atm) for type_ in (ContractType.CE, ContractType.PE))
+        return sum((fresh_quote(contract, self.snapshot).last for contract in pair), Decimal(0))
+
+    def _best(self, leg: LegSpec, expiry: date, known: Mapping[Decimal, Decimal], wanted: _Wanted) -> Decimal:
+        allowed = {strike: abs(value - wanted.aim) for strike, value in known.items() if wanted.allows(value)}
+        if not allowed:
+            there_are = f"; fresh ones are from {min(known.values()):f} to {max(known.values()):f}" if known else ""
+            options = f"{leg.type} of {self.strategy.underlying} {expiry:%d-%b-%Y}"
+            raise Refused(Reason.NO_ELIGIBLE_STRIKE, f"leg {leg.id}: no {options} has {wanted.what}{there_are}")
+        atm = self._atm(expiry)
+        return min(allowed, key=lambda strike: (allowed[strike], abs(strike - atm), strike))
+
+    # ------------------------------------------------------------ by distance
 
     def _atm(self, expiry: date) -> Decimal:
-        reference = self._reference_price()
-        strikes = self._strikes(expiry)
-        above = bisect_left(strikes, reference)
-        return min(strikes[max(above - 1, 0) : above + 1], key=lambda strike: (abs(strike - reference), strike))
+        return nearest_strike(self._strikes(expiry), self._level())
 
-    def _nearest(self, expiry: date, distance: Callable[[Decimal], Decimal]) -> Decimal:
+    def _nearest(self, expiry: date, wanted: Decimal) -> Decimal:
         atm = self._atm(expiry)
-        return min(self._strikes(expiry), key=lambda strike: (distance(strike), abs(strike - atm), strike))
+        return min(self._strikes(expiry), key=lambda strike: (abs(strike - wanted), abs(strike - atm), strike))
 
     def _strikes(self, expiry: date) -> tuple[Decimal, ...]:
-        strikes = self.snapshot.strikes(self.strategy.underlying, expiry)
-        if not strikes:
-            raise Refused(
-                Reason.NOT_LISTED, f"{self.strategy.underlying} {expiry:%d-%b-%Y} has no listed options to choose from"
-            )
-        return strikes
+        return listed_strikes(self.strategy.underlying, expiry, self.snapshot)
 
-    def _reference_price(self) -> Decimal:
+    def _level(self) -> Decimal:
+        """The reference price, found once."""
         if self._reference is None:
-            match self.strategy.reference:
-                case Reference.SPOT:
-                    self._reference = self._spot()
-                case Reference.FUTURE:
-                    self._reference = self._future()
-                case Reference.SYNTHETIC:
-                    self._reference = self._synthetic()
-        return self._reference
-
-    def _missing(self, what: str) -> Refused:
-        wanted = self.strategy.reference
-        others = " or ".join(f'"{other}"' for other in Reference if other is not wanted)
-        return Refused(
-            Reason.NO_REFERENCE_PRICE,
-            f"{self.strategy.underlying} has no {what} at {self.snapshot.at:%H:%M:%S}; "
-            f'reference = "{wanted}" needs it, {others} may have a price',
-        )
-
-    def _spot(self) -> Decimal:
-        quote = self.snapshot.spot(self.strategy.underlying)
-        if quote is None or quote.age(self.snapshot.at) > self.snapshot.stale_after:
-            raise self._missing("fresh spot price")
-        return quote.last
-
-    def _future(self) -> Decimal:
-        expiries = _listed(ExpiryRule(series=Series.MONTHLY), self.strategy.underlying, self.snapshot)
-        for expiry in expiries[:1]:
-            contract = Contract(underlying=self.strategy.underlying, expiry=expiry, type=ContractType.FUT)
-            quote = self.snapshot.quote(contract)
-            if quote is not None and quote.age(self.snapshot.at) <= self.snapshot.stale_after:
-                return quote.last
-        raise self._missing("fresh price of the nearest monthly future")
-
-    def _synthetic(self) -> Decimal:
-        """strike + call - put at the strike nearest the spot; without a spot, where call and put differ least."""
-        expiries = _listed(self.strategy.expiry, self.strategy.underlying, self.snapshot)
-        if self.strategy.expiry.offset >= len(expiries):
-            raise self._missing("listed expiry for its synthetic future")
-        expiry = expiries[self.strategy.expiry.offset]
-        pairs: dict[Decimal, Decimal] = {}
-        for strike in self._strikes(expiry):
-            call, put = (
-                self.snapshot.quote(self._option(t, expiry, strike)) for t in (ContractType.CE, ContractType.PE)
-            )
-            if call is not None and put is not None:
-                oldest = max(call.age(self.snapshot.at), put.age(self.snapshot.at))
-                if oldest <= self.snapshot.stale_after:
-                    pairs[strike] = call.last - put.last
-        spot = self.snapshot.spot(self.strategy.underlying)
-        if spot is not None and spot.age(self.snapshot.at) <= self.snapshot.stale_after:
-            level = spot.last
-            strike = min(self._strikes(expiry), key=lambda strike: (abs(strike - level), strike))
-            if strike not in pairs:
-                raise self._missing(f"fresh call and put at {strike}, the strike nearest the spot,")
-        elif pairs:
-            strike = min(pairs, key=lambda strike: (abs(pairs[strike]), strike))
-            self.notes.append(f"no spot: synthetic taken at {strike:f}, where call and put differ least")
-        else:
-            raise self._missing("fresh call and put")
-        return strike + pairs[strike]
+            self._reference = reference_price(self.strategy, self.snapshot)
+            self.notes += [self._reference.note] if self._reference.note else []
+        return self._reference.level

@@ -47,7 +47,7 @@ async def enter(trading: Trading, key: RunKey, at: datetime) -> None:
             await _enter_later(trading, key, run)
             return
         _in_time(run, trading.clock.now())
-        resolution = resolve(run.strategy, snapshot)
+        resolution = resolve(run.strategy, snapshot, trading.valued(snapshot).delta)
         positions, shortfalls = _positions(trading, run, resolution, snapshot)
         orders = _orders(run, positions, snapshot, at)
         positions, orders, unsendable = _within_rate(trading, run, positions, orders)

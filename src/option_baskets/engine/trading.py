@@ -10,9 +10,11 @@ from typing import Any
 from option_baskets.domain.basket import BrokerAccount
 from option_baskets.domain.errors import Halt
 from option_baskets.domain.facts import Facts
+from option_baskets.domain.market import Snapshot
 from option_baskets.domain.session import Session
 from option_baskets.engine.desk import AccountKey, Desk
 from option_baskets.engine.runs import OpenRuns, RunKey
+from option_baskets.engine.valuation import Valuation
 from option_baskets.ports import Clock, MarketData, Queue
 from option_baskets.store.books import Books
 from option_baskets.store.records import Alert, Level
@@ -49,11 +51,18 @@ class Trading:
     """What was already said of an order that is not ours."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _exits: dict[tuple[RunKey, str], asyncio.Lock] = field(default_factory=dict)
+    _valuation: Valuation | None = None
 
     def close_of_day(self) -> datetime:
         """The instant at which the session under way ends."""
         assert self.session is not None
         return self.session.close
+
+    def valued(self, snapshot: Snapshot) -> Valuation:
+        """The snapshot in numbers, computed where they are asked for; once for runs that share a snapshot."""
+        if self._valuation is None or self._valuation.snapshot is not snapshot:
+            self._valuation = Valuation(facts=self.facts, snapshot=snapshot, session=self.session)
+        return self._valuation
 
     def exit_lock(self, key: RunKey, account: str) -> asyncio.Lock:
         """Held by whoever closes an account's part of a run."""

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from option_baskets.adapters.basket_file.document import BasketFile, read_document
-from option_baskets.adapters.basket_file.fields import Report, shown
+from option_baskets.adapters.basket_file.fields import Fields, Report, shown
 from option_baskets.adapters.basket_file.positions import lines_of_keys
 from option_baskets.domain.errors import Invalid, Problem
 
@@ -52,7 +52,7 @@ def parse_basket(text: str, underlyings: Collection[str] | None = None, *, file:
     try:
         document = _toml(text, file)
         report = Report(file, lines_of_keys(text))
-        found = read_document(document, report, underlyings)
+        found = read_document(Fields(document, "", report), underlyings)
     except RecursionError:
         raise _unreadable(Path(file), "nested too deeply to be a basket file") from None
     report.raise_if_any()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
-from option_baskets.adapters.basket_file.fields import Fields, Report, one_of, shown
+from option_baskets.adapters.basket_file.fields import Fields, one_of, shown
 from option_baskets.adapters.basket_file.names import check_identifier, slug
 from option_baskets.adapters.basket_file.plan import read_strategy
 from option_baskets.domain.allocation import MAX_LOTS, Allocation
@@ -43,12 +43,11 @@ class BasketFile:
         return tuple(each for each in self.allocations if each.strategy_id == strategy.id)
 
 
-def read_document(document: Mapping[str, object], report: Report, underlyings: Collection[str] | None) -> BasketFile:
-    """The file's content; problems go to ``report``, and while it has any the result must not be used."""
-    fields = Fields(document, "", report)
-    if fields.has("format") and shown(document["format"]) != str(FORMAT):
-        fields.add("format", f"{shown(document['format'])} is not a format this version reads; write format = {FORMAT}")
-    fields.raw("format", str(FORMAT), required=False)
+def read_document(fields: Fields, underlyings: Collection[str] | None) -> BasketFile:
+    """The content of a file's outermost table; while its report has any problem the result must not be used."""
+    number = fields.raw("format", str(FORMAT), required=False)
+    if fields.has("format") and shown(number) != str(FORMAT):
+        fields.add("format", f"{shown(number)} is not a format this version reads; write format = {FORMAT}")
     basket = _basket(fields)
     accounts = _accounts(fields, basket.mode)
     known = [account.id for account in accounts]
@@ -161,11 +160,10 @@ def _cover_problems(strategy: Strategy, allocations: Mapping[int, Allocation]) -
 def _lots(table: Fields, strategy: Strategy) -> tuple[int | None, dict[str, int] | None]:
     units = table.integer("lots", 2, 1, least=1, most=MAX_LOTS)
     lots_table = table.table("leg_lots", '{ "1" = 2 }', required=False)
-    if table.has("lots") == table.has("leg_lots"):
-        have = "both lots and leg_lots" if table.has("lots") else "neither lots nor leg_lots"
-        table.add("", f'{have}; give one, for example lots = 2 or leg_lots = {{ "1" = 2 }}')
+    given = table.only_one(("lots", "leg_lots"), 'lots = 2 or leg_lots = { "1" = 2 }')
+    if given is None:
         return 1, None
-    if table.has("lots"):
+    if given == "lots":
         largest = max((leg.ratio for leg in strategy.legs), default=1)
         if units * largest > MAX_LOTS:
             too_many = f"{units} lots at a ratio of {largest} are more than {MAX_LOTS} lots of one leg"

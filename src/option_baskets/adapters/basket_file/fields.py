@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import time
 from decimal import Decimal
 from enum import StrEnum
@@ -118,6 +118,15 @@ class Fields:
     def add(self, key: str, message: str) -> None:
         self.report.add(extend(self.where, key) if key else self.where, message)
 
+    def only_one(self, keys: Sequence[str], example: str) -> str | None:
+        """Which of the keys is there; anything but exactly one of them is reported. ``example`` is the way out."""
+        given = [key for key in keys if self.has(key)]
+        if len(given) == 1:
+            return given[0]
+        have = f"both {' and '.join(given)}" if given else f"neither {' nor '.join(keys)}"
+        self.add("", f"{have}; give one, for example {example}")
+        return None
+
     def close(self, what: str = "key") -> None:
         for key in self._table:
             if key not in self._asked:
@@ -211,14 +220,24 @@ class Fields:
             return number
         return Decimal(example)
 
-    def choice(self, key: str, kind: type[Choice], example: Choice, default: Choice | None = None) -> Choice:
+    def choice(
+        self,
+        key: str,
+        kind: type[Choice],
+        example: Choice,
+        default: Choice | None = None,
+        *,
+        among: Collection[Choice] = (),
+    ) -> Choice:
+        """A word of ``kind``; of ``among`` only, where not all of them are meant."""
         value = self.raw(key, shown(example.value), required=default is None)
-        return (default or example) if value is None else self.member(key, value, kind, example)
+        return (default or example) if value is None else self.member(key, value, among or kind, example)
 
-    def member(self, key: str, value: object, kind: type[Choice], fallback: Choice) -> Choice:
-        if isinstance(value, str) and value in list(kind):
-            return kind(value)
-        self.add(key, f"{shown(value)} is not known; {one_of(value, [each.value for each in kind])}")
+    def member(self, key: str, value: object, kind: Iterable[Choice], fallback: Choice) -> Choice:
+        known = {each.value: each for each in kind}
+        if isinstance(value, str) and value in known:
+            return known[value]
+        self.add(key, f"{shown(value)} is not known; {one_of(value, known)}")
         return fallback
 
     def clock(self, key: str, example: str) -> time:
@@ -238,7 +257,7 @@ class Fields:
     def table(self, key: str, example: str, *, required: bool = True) -> "Fields | None":
         value = self.raw(key, example, required=required)
         if isinstance(value, dict):
-            return Fields(value, extend(self.where, key), self.report, self)
+            return type(self)(value, extend(self.where, key), self.report, self)
         if value is not None:
             self.add(key, f"{shown(value)} is not a table; write for example {_assignment(key, str(example))}")
         return None
@@ -247,7 +266,7 @@ class Fields:
         """The tables of an array, which must not be empty. ``header`` is how a person starts one."""
         path = extend(self.where, key)
         for index, value in self.elements(key, f"a table {header}", required=True):
-            yield Fields(value, extend(path, index), self.report, self)
+            yield type(self)(value, extend(path, index), self.report, self)
 
     def elements(self, key: str, example: str, *, required: bool = False) -> list[tuple[int, object]]:
         """The elements of an array with their index. An array that is there is not empty."""

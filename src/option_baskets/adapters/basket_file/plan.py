@@ -6,19 +6,18 @@ from decimal import Decimal
 
 from option_baskets.adapters.basket_file.fields import Fields, one_of, shown
 from option_baskets.adapters.basket_file.names import check_identifier
+from option_baskets.adapters.basket_file.strike import read_strike
 from option_baskets.domain.basket import (
     MAX_LEGS,
     Distance,
     ExpiryRule,
     LegSpec,
     OnFailure,
-    Pick,
     Reference,
     Schedule,
     Series,
     Strategy,
     Strike,
-    StrikeRule,
     Weekday,
 )
 from option_baskets.domain.contract import ContractType, Side
@@ -26,13 +25,6 @@ from option_baskets.domain.contract import ContractType, Side
 EARLIEST = time(9, 15)
 LATEST = time(15, 45)
 """The widest session of any date we know; the session of the day itself is checked when the day is known."""
-
-_STRIKES = {
-    StrikeRule.ATM: '{ rule = "atm", offset = 0 }',
-    StrikeRule.ATM_POINTS: '{ rule = "atm_points", points = 100 }',
-    StrikeRule.PREMIUM: '{ rule = "premium", pick = "closest", value = 50 }',
-    StrikeRule.OF_LEG: '{ rule = "of_leg", leg = "1", points = 200 }',
-}
 
 
 def read_strategy(
@@ -163,34 +155,8 @@ def _strike(fields: Fields, earlier: list[str], *, is_future: bool) -> Strike | 
         fields.raw("strike", "", required=False)
         fields.add("strike", 'a future has no strike; remove this key, or write type = "CE" or "PE"')
         return None
-    table = fields.table("strike", _STRIKES[StrikeRule.ATM], required=fields.is_good("type") and not is_future)
-    if table is None:
-        return None
-    rule = table.choice("rule", StrikeRule, StrikeRule.ATM)
-    if not table.is_sound:
-        return None
-    offset = points = value = pick = leg = None
-    match rule:
-        case StrikeRule.ATM:
-            offset = table.integer("offset", 0, 0, least=-200, most=200)
-        case StrikeRule.ATM_POINTS:
-            points = table.decimal("points", "100", positive=False)
-        case StrikeRule.PREMIUM:
-            pick = table.choice("pick", Pick, Pick.CLOSEST)
-            value = table.decimal("value", "50", positive=True)
-        case StrikeRule.OF_LEG:
-            leg = _earlier_leg(table, earlier)
-            points = table.decimal("points", "200", positive=False)
-    table.close()
-    return Strike(rule=rule, offset=offset, points=points, pick=pick, value=value, leg=leg)
-
-
-def _earlier_leg(table: Fields, earlier: list[str]) -> str:
-    leg = table.text("leg", "1")
-    if leg and leg not in earlier:
-        way_out = one_of(leg, earlier) if earlier else "this is the first leg; put the one it measures from before it"
-        table.add("leg", f"{shown(leg)} is not the id of an earlier leg; {way_out}")
-    return leg
+    table = fields.table("strike", '{ rule = "atm", offset = 0 }', required=fields.is_good("type") and not is_future)
+    return read_strike(table, earlier) if table is not None else None
 
 
 def _distance(fields: Fields, key: str) -> Distance | None:
@@ -200,12 +166,8 @@ def _distance(fields: Fields, key: str) -> Distance | None:
     stand_in = Decimal(25)
     values = {unit: table.decimal(unit, "25", stand_in, positive=True) for unit in ("percent", "points")}
     table.close()
-    given = [unit for unit in values if table.has(unit)]
-    if len(given) == 1:
-        return Distance(**{given[0]: values[given[0]]})
-    have = "both percent and points" if given else "neither percent nor points"
-    table.add("", f"{have}; give one, for example {key} = {{ percent = 25 }}")
-    return Distance(percent=stand_in)
+    given = table.only_one(tuple(values), f"{key} = {{ percent = 25 }}")
+    return Distance(**{given: values[given]}) if given else Distance(percent=stand_in)
 
 
 def _check_reach(fields: Fields, leg: LegSpec) -> None:
