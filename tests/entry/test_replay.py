@@ -291,9 +291,9 @@ def test_one_day_is_told_as_a_timeline_and_a_result(days: Path, spread: Path) ->
     result = replay(days, "--basket", spread, "--date", "2026-11-24")
     assert result.exit_code == 0
     lines = [" ".join(line.split()) for line in result.output.splitlines()]
-    assert "Tuesday 24 November 2026 1 runs, 8 orders" in lines
-    assert "09:20:00 spread one enter BUY 2 x NIFTY 24-Nov-2026 26100 CE at 40.00" in lines
-    assert "09:35:00 spread one exit time BUY 2 x NIFTY 24-Nov-2026 26000 CE at 130.00 (-3,900.00)" in lines
+    assert "Tuesday 24 November 2026 1 run, 8 orders" in lines
+    assert "09:20:00 spread one enter BUY 2 NIFTY 24-Nov 26100 CE at 40.00" in lines
+    assert "09:35:00 spread one exit time BUY 2 NIFTY 24-Nov 26000 CE at 130.00 (-3,900.00)" in lines
     entries = [line for line in lines if " enter " in line]
     assert [" BUY " in line for line in entries] == [True, True, False, False], "hedges are listed first"
 
