@@ -1,4 +1,4 @@
-"""Fit the polynomials of ``option_baskets.pricing.polynomials`` anew and print them: ``python tools/fit_polynomials.py``.
+"""Fit the polynomials of ``option_baskets.pricing.polynomials`` anew and print them.
 
 Needs mpmath. Each is fitted at Chebyshev points in 50 digits, for least relative error, and rounded once to double.
 """
@@ -28,8 +28,9 @@ def polynomial(function: Function, low: float, high: float, degree: int) -> list
     return list(mp.lu_solve(powers, mp.matrix([function(x) for x in at])))
 
 
-def rational(function: Function, degree: int, bend: float = 3.0, count: int = 160) -> tuple[list[mp.mpf], list[mp.mpf]]:
-    """P of ``degree`` over Q one higher on [0, HIGHEST]: least squares of the relative error, reweighted until settled."""
+def rational(function: Function, degree: int) -> tuple[list[mp.mpf], list[mp.mpf]]:
+    """P of ``degree`` over Q one higher on [0, HIGHEST]: least squares of the relative error, reweighted."""
+    bend, count = 3.0, 160
     top = (HIGHEST - mp.mpf(bend)) / (HIGHEST + mp.mpf(bend))
     at = [bend * (1 + u) / (1 - u) for u in points(-1, top, count)]
     values, weights = [function(z) for z in at], [mp.mpf(1)] * count

@@ -58,9 +58,13 @@ def price_and_greeks(
     discount: ArrayLike = 1.0,
     *,
     kernel: Kernel | None = None,
+    threads: int = 1,
 ) -> Greeks:
-    """Price, forward delta, gamma, theta, vega and rho of calls where ``is_call``, of puts elsewhere."""
-    return Greeks(*run("greeks", kernel, is_call, forward, strike, years, vol, discount))
+    """Price, forward delta, gamma, theta, vega and rho of calls where ``is_call``, of puts elsewhere.
+
+    ``kernel``: None lets the number of options decide. ``threads``: at most so many, which only the numba kernel uses.
+    """
+    return Greeks(*run("greeks", kernel, threads, is_call, forward, strike, years, vol, discount))
 
 
 def higher_greeks(
@@ -70,11 +74,9 @@ def higher_greeks(
     vol: ArrayLike,
     is_call: ArrayLike,
     discount: ArrayLike = 1.0,
-    *,
-    kernel: Kernel | None = None,
 ) -> HigherGreeks:
-    """Vanna, volga and charm."""
-    return HigherGreeks(*run("higher", kernel, is_call, forward, strike, years, vol, discount))
+    """Vanna, volga and charm, always by the NumPy kernel."""
+    return HigherGreeks(*run("higher", "numpy", 1, is_call, forward, strike, years, vol, discount))
 
 
 def price_of(forward: ArrayLike, strike: ArrayLike, deviation: ArrayLike, call: ArrayLike) -> Floats:

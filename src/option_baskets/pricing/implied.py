@@ -33,9 +33,13 @@ def implied_volatility(
     discount: ArrayLike = 1.0,
     *,
     kernel: Kernel | None = None,
+    threads: int = 1,
 ) -> Floats:
-    """The volatility, per square root of a year, at which the model gives ``price``."""
-    return run("volatility", kernel, is_call, price, forward, strike, years, discount)[0]
+    """The volatility, per square root of a year, at which the model gives ``price``.
+
+    ``kernel`` and ``threads`` as in ``black76.price_and_greeks``.
+    """
+    return run("volatility", kernel, threads, is_call, price, forward, strike, years, discount)[0]
 
 
 def implied_greeks(
@@ -47,6 +51,9 @@ def implied_greeks(
     discount: ArrayLike = 1.0,
     *,
     kernel: Kernel | None = None,
+    threads: int = 1,
 ) -> ImpliedGreeks:
     """A chain in one pass: implied volatility and, at it, the Greeks. NaN volatility: NaN Greeks."""
-    return ImpliedGreeks(*run("volatility_and_greeks", kernel, is_call, price, forward, strike, years, discount))
+    return ImpliedGreeks(
+        *run("volatility_and_greeks", kernel, threads, is_call, price, forward, strike, years, discount)
+    )

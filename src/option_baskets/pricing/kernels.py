@@ -1,10 +1,12 @@
 """Which kernel computes, and the arrays it gets.
 
-A kernel is a module with ``greeks``, ``higher``, ``volatility`` and ``volatility_and_greeks`` over one-dimensional
-arrays. NumPy's is always there. Numba's (the extra ``fast``) takes over by itself from ``BULK`` options on, where its
-start-up is worth it; nothing of it is imported before.
+NumPy's is always there and starts at once. Numba's (the extra ``fast``) is used by itself from ``BULK`` options a call
+on; nothing of it is imported before. The choice depends on the size alone, so that equal calls give equal bits in every
+process that has the same packages; who needs equal bits without numba names the kernel (replays do).
 """
 
+import math
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final, Literal, Protocol, cast
@@ -21,36 +23,56 @@ BULK: Final = 20_000
 
 
 class Columns(Protocol):
-    """What a kernel offers. Every argument has one element or ``size``; every result is ``rows`` of ``size``."""
+    """What a kernel offers. Every argument has one element or ``size``; every result has ``size``."""
 
-    def greeks(self, inputs: tuple[Floats, ...], is_call: Flags, size: int) -> tuple[Floats, ...]: ...
+    def greeks(self, inputs: tuple[Floats, ...], is_call: Flags, size: int, threads: int) -> tuple[Floats, ...]: ...
 
-    def higher(self, inputs: tuple[Floats, ...], is_call: Flags, size: int) -> tuple[Floats, ...]: ...
+    def volatility(self, inputs: tuple[Floats, ...], is_call: Flags, size: int, threads: int) -> tuple[Floats, ...]: ...
 
-    def volatility(self, inputs: tuple[Floats, ...], is_call: Flags, size: int) -> tuple[Floats, ...]: ...
-
-    def volatility_and_greeks(self, inputs: tuple[Floats, ...], is_call: Flags, size: int) -> tuple[Floats, ...]: ...
-
-
-def chosen(size: int, kernel: Kernel | None) -> Columns:
-    """The kernel asked for, or the one that suits ``size``. ModuleNotFoundError if numba is asked for and absent."""
-    name = kernel or ("numba" if size >= BULK and find_spec("numba") else "numpy")
-    return cast(Columns, import_module(f"option_baskets.pricing.{name}_kernel"))
+    def volatility_and_greeks(
+        self, inputs: tuple[Floats, ...], is_call: Flags, size: int, threads: int
+    ) -> tuple[Floats, ...]: ...
 
 
-def run(operation: str, kernel: Kernel | None, is_call: ArrayLike, *numbers: ArrayLike) -> tuple[Floats, ...]:
-    """Broadcast the arguments, compute ``operation``, give every result the broadcast shape."""
+Operation = Literal["greeks", "higher", "volatility", "volatility_and_greeks"]
+
+
+def suited(size: int) -> Kernel:
+    """The kernel that is used for ``size`` options when none is asked for."""
+    return "numba" if size >= BULK and _numba_installed() else "numpy"
+
+
+@cache
+def _numba_installed() -> bool:
+    return find_spec("numba") is not None
+
+
+@cache
+def _loaded(kernel: Kernel) -> Columns:
+    return cast(Columns, import_module(f"option_baskets.pricing.{kernel}_kernel"))
+
+
+def run(
+    operation: Operation, kernel: Kernel | None, threads: int, is_call: ArrayLike, *numbers: ArrayLike
+) -> tuple[Floats, ...]:
+    """Broadcast the arguments, compute ``operation``, give every result the broadcast shape.
+
+    ValueError if the shapes do not fit; ModuleNotFoundError if numba is asked for and absent.
+    """
     columns = [np.asarray(number, dtype=np.float64) for number in numbers]
     flags = np.asarray(is_call, dtype=np.bool_)
     shape = np.broadcast_shapes(flags.shape, *(column.shape for column in columns))
-    size = int(np.prod(shape))
+    size = math.prod(shape)
     inputs = tuple(_flat(column, shape) for column in columns)
-    results = getattr(chosen(size, kernel), operation)(inputs, _flat(flags, shape), size)
-    return tuple(result.reshape(shape) for result in results)
+    compute = getattr(_loaded(kernel or suited(size)), operation)
+    results: tuple[Floats, ...] = compute(inputs, _flat(flags, shape), size, threads)
+    return results if len(shape) == 1 else tuple(result.reshape(shape) for result in results)
 
 
 def _flat(column: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     """One element, or the broadcast column, contiguous."""
     if column.size == 1:
         return column.reshape(1)
-    return np.ascontiguousarray(np.broadcast_to(column, shape)).reshape(-1)
+    if column.shape != shape:
+        column = np.broadcast_to(column, shape)
+    return np.ascontiguousarray(column).reshape(-1)

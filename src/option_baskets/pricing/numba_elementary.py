@@ -103,17 +103,17 @@ _HALF_OCTAVE: Final = 1 << 51
 
 
 @inlined
-def least(a, b):  # type: ignore[no-untyped-def]
+def least(a, b):
     return select(a < b, a, b)
 
 
 @inlined
-def most(a, b):  # type: ignore[no-untyped-def]
+def most(a, b):
     return select(a > b, a, b)
 
 
 @inlined
-def exp(x):  # type: ignore[no-untyped-def]
+def exp(x):
     """Within 1 unit in the last place for |x| <= 708; 0 below, infinite above, NaN for NaN."""
     held = most(least(x, 708.0), -708.0)
     shifted = fma(held, _LOG2_E, _ROUNDER)
@@ -124,7 +124,7 @@ def exp(x):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def log_ratio(low, high):  # type: ignore[no-untyped-def]
+def log_ratio(low, high):
     """log(high / low) of positive normal numbers, within 2 units in the last place however close they are."""
     octaves = (bits(high) - bits(low) + _HALF_OCTAVE) >> 52
     near = double(bits(low) + (octaves << 52))
@@ -133,7 +133,7 @@ def log_ratio(low, high):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def log_rough(x):  # type: ignore[no-untyped-def]
+def log_rough(x):
     """log of a positive normal number: 5e-9 of the mantissa's part, and as exact in proportion near 1."""
     octaves = (bits(x) - _SQRT_HALF_BITS) >> 52
     t = double(bits(x) - (octaves << 52)) - 1.0

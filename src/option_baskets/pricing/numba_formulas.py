@@ -1,4 +1,4 @@
-"""Black-76 and its inverse for one option, as docs/pricing.md derives them; inlined into the loops of the numba kernel."""
+"""Black-76 and its inverse for one option, as docs/pricing.md derives them; inlined into the numba kernel's loops."""
 
 import math
 from typing import Final
@@ -38,7 +38,7 @@ MARKED: Final = -1.0
 
 
 @inlined
-def _slopes(f, k, low, inverse_t, root, s, inverse_s, v, side, d, log_d, sign, price):  # type: ignore[no-untyped-def]
+def _slopes(f, k, low, inverse_t, root, s, inverse_s, v, side, d, log_d, sign, price):
     """Delta, gamma, theta, vega from the density ``v`` and the smaller of the two exercise probabilities' side."""
     delta = d * select(f <= k, side - select(sign > 0.0, 0.0, 1.0), select(sign > 0.0, 1.0 - side, -side))
     g = d * low * v
@@ -47,36 +47,7 @@ def _slopes(f, k, low, inverse_t, root, s, inverse_s, v, side, d, log_d, sign, p
 
 
 @inlined
-def price_and_slopes(f, k, t, vol, d, log_d, sign):  # type: ignore[no-untyped-def]
-    """Price, delta, gamma, theta, vega and rho of one option; ``sign`` is 1 for a call, -1 for a put."""
-    low, high = least(f, k), most(f, k)
-    time = most(t, 0.0)
-    root = math.sqrt(time)
-    s = least(vol * root, _WIDEST_DEVIATION)
-    alive = (s > 0.0) & (low > 0.0)
-    inverse_s = 1.0 / s
-    h, half = log_ratio(low, high) * inverse_s, 0.5 * s
-    d1, d2 = half - h, half + h
-    z1, z2 = least(abs(d1), _FARTHEST), least(d2, _FARTHEST)
-    p1, q1, p2, q2 = mills_p(z1), mills_q(z1), mills_p(z2), mills_q(z2)
-    inverse_q = 1.0 / (q1 * q2)
-    v = select(alive, _INVERSE_SQRT_2PI * exp(-0.5 * d1 * d1), 0.0)
-    outside = d1 <= 0.0
-    tail1, tail2 = v * (p1 * q2 * inverse_q), v * (p2 * q1 * inverse_q)
-    width = v * (fma(p1, q2, -(p2 * q1)) * inverse_q)
-    value = low * select(outside, width, 1.0 - (tail1 + tail2))
-    value = select(alive, most(value, 0.0), 0.0)
-    side = select(f <= k, select(outside, tail1, 1.0 - tail1), tail2 * (low / high))
-    side = select(alive, side, select(f == k, 0.5, 0.0))
-    price = d * (value + most(sign * (f - k), 0.0))
-    inverse_t = select(time > 0.0, 1.0 / time, 0.0)
-    delta, gamma, theta, vega = _slopes(f, k, low, inverse_t, root, s, inverse_s, v, side, d, log_d, sign, price)
-    known = (f >= 0.0) & (k >= 0.0) & (vol >= 0.0) & (d > 0.0) & (t < math.inf) & (high < math.inf)
-    return known, price, delta, select(alive, gamma, 0.0), theta, vega, -time * price
-
-
-@inlined
-def _time_value(price, f, k, d, sign):  # type: ignore[no-untyped-def]
+def _time_value(price, f, k, d, sign):
     """What the discounted price has above intrinsic value, and how much of it may be rounding."""
     difference = f - k
     # The rounding error of the difference, exactly: f - k = difference + lost.
@@ -88,7 +59,7 @@ def _time_value(price, f, k, d, sign):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _guess(c, rest, excess, x):  # type: ignore[no-untyped-def]
+def _guess(c, rest, excess, x):
     """The deviation by the closed form of Stefanica and Radoicic; within 6 % for time values above 1e-13."""
     e = 1.0 + excess
     u = 2.0 * c + excess
@@ -104,8 +75,8 @@ def _guess(c, rest, excess, x):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _place(x, s):  # type: ignore[no-untyped-def]
-    """Where the deviation ``s`` puts a strike at log-distance ``x``: 1 / s, x / s, s / 2, d1, and which formula serves."""
+def _place(x, s):
+    """Where the deviation ``s`` puts a strike at log distance ``x``, and which formula serves there."""
     inverse_s = 1.0 / s
     h, half = x * inverse_s, 0.5 * s
     d1 = half - h
@@ -115,7 +86,7 @@ def _place(x, s):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _odd_part(h, half, r):  # type: ignore[no-untyped-def]
+def _odd_part(h, half, r):
     """(R(h + half) - R(h - half)) / 2 from r = R(h), by Taylor's series and R' = z R - 1."""
     r1 = fma(h, r, -1.0)
     r2 = fma(h, r1, r)
@@ -129,16 +100,46 @@ def _odd_part(h, half, r):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _width(p1, q1, p2, q2, h, half, small, outside):  # type: ignore[no-untyped-def]
-    """The time value over low v: R(-d1) - R(d2) for a small deviation or d1 <= 0; else what is missing from 1 over v."""
+def _width(p1, q1, p2, q2, z1, half, small, outside):
+    """The time value over low v, or, where d1 > 0 and s is not small, what it lacks of low; and R(-d2)."""
     inverse_q = 1.0 / (q1 * q2)
     cross = p2 * q1
     wide = fma(p1, q2, select(outside, -cross, cross)) * inverse_q
-    return select(small, -2.0 * _odd_part(h, half, p1 * q2 * inverse_q), wide), cross * inverse_q
+    return select(small, -2.0 * _odd_part(z1, half, p1 * q2 * inverse_q), wide), cross * inverse_q
 
 
 @inlined
-def _curvature(h, half, inverse_s):  # type: ignore[no-untyped-def]
+def _first_side(v, width, r2, upper):
+    """The distribution function at d1."""
+    return select(upper, 1.0 - v * (width - r2), v * (width + r2))
+
+
+@inlined
+def price_and_slopes(f, k, t, vol, d, log_d, sign):
+    """Price, delta, gamma, theta, vega and rho of one option; ``sign`` is 1 for a call, -1 for a put."""
+    low, high = least(f, k), most(f, k)
+    time = most(t, 0.0)
+    root = math.sqrt(time)
+    s = least(vol * root, _WIDEST_DEVIATION)
+    alive = (s > 0.0) & (low > 0.0)
+    inverse_s, _, half, d1, small, outside, z1, z2 = _place(log_ratio(low, high), s)
+    p1, q1, p2, q2 = mills_p(z1), mills_q(z1), mills_p(z2), mills_q(z2)
+    width, r2 = _width(p1, q1, p2, q2, z1, half, small, outside)
+    v = select(alive, _INVERSE_SQRT_2PI * exp(-0.5 * d1 * d1), 0.0)
+    upper = not (small | outside)
+    value = low * select(upper, 1.0 - v * width, v * width)
+    value = select(alive, most(value, 0.0), 0.0)
+    side = select(f <= k, _first_side(v, width, r2, upper), v * r2 * (low / high))
+    side = select(alive, side, select(f == k, 0.5, 0.0))
+    price = d * (value + most(sign * (f - k), 0.0))
+    inverse_t = select(time > 0.0, 1.0 / time, 0.0)
+    delta, gamma, theta, vega = _slopes(f, k, low, inverse_t, root, s, inverse_s, v, side, d, log_d, sign, price)
+    known = (f >= 0.0) & (k >= 0.0) & (vol >= 0.0) & (d > 0.0) & (t < math.inf) & (high < math.inf)
+    return known, price, delta, select(alive, gamma, 0.0), theta, vega, -time * price
+
+
+@inlined
+def _curvature(h, half, inverse_s):
     """The second and the third derivative of the time value by the deviation, over the first."""
     second = fma(h, h, -half * half) * inverse_s
     turn = h * inverse_s
@@ -146,17 +147,17 @@ def _curvature(h, half, inverse_s):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _step(slack, second, third):  # type: ignore[no-untyped-def]
+def _step(slack, second, third):
     """Householder's third-order step; ``slack`` is Newton's, then the derivatives over the first one."""
     return slack * fma(0.5 * slack, second, 1.0) / fma(slack, fma(slack, third * (1 / 6), second), 1.0)
 
 
 @inlined
-def _rough_step(c, rest, x, s):  # type: ignore[no-untyped-def]
+def _rough_step(c, rest, x, s):
     """On the logarithm of the time value, or where d1 > 0 of what it lacks; no exponential is needed for it."""
     inverse_s, h, half, d1, small, outside, z1, z2 = _place(x, s)
     p1, q1, p2, q2 = mills_rough_p(z1), mills_rough_q(z1), mills_rough_p(z2), mills_rough_q(z2)
-    width, _ = _width(p1, q1, p2, q2, h, half, small, outside)
+    width, _ = _width(p1, q1, p2, q2, z1, half, small, outside)
     upper = not (small | outside)
     inverse = 1.0 / width
     gap = fma(0.5 * d1, d1, log_rough(select(upper, rest, c) * (_SQRT_2PI * inverse)))
@@ -166,19 +167,19 @@ def _rough_step(c, rest, x, s):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def slopes_at(vol, s, inverse_s, v, side, low, root, price, f, k, t, d, log_d, sign):  # type: ignore[no-untyped-def]
+def slopes_at(vol, s, inverse_s, v, side, low, root, price, f, k, t, d, log_d, sign):
     """Delta, gamma, theta, vega and rho from what ``solved`` returns; NaN where it found nothing."""
     delta, gamma, theta, vega = _slopes(f, k, low, 1.0 / t, root, s, inverse_s, v, side, d, log_d, sign, price)
     return delta + 0.0 * vol, gamma + 0.0 * vol, theta + 0.0 * vol, vega + 0.0 * vol, -t * price + 0.0 * vol
 
 
 @inlined
-def solved(price, f, k, t, d, sign):  # type: ignore[no-untyped-def]
+def solved(price, f, k, t, d, sign):
     """The volatility of one option and, for the Greeks at it: deviation, 1 / deviation, density and side."""
     low, high = least(f, k), most(f, k)
     value, rounding = _time_value(price, f, k, d, sign)
     top = d * low
-    possible = (t > 0.0) & (low > 0.0) & (d > 0.0) & (t < math.inf) & (high < math.inf)
+    possible = (t > 0.0) & (f > 0.0) & (k > 0.0) & (d > 0.0) & (t < math.inf) & (high < math.inf)
     possible = possible & (value >= -rounding) & (value < top)
     nothing = value <= rounding
     # Harmless numbers where there will be no result.
@@ -191,7 +192,7 @@ def solved(price, f, k, t, d, sign):  # type: ignore[no-untyped-def]
 
     inverse_s, h, half, d1, small, outside, z1, z2 = _place(x, s)
     p1, q1, p2, q2 = mills_p(z1), mills_q(z1), mills_p(z2), mills_q(z2)
-    width, r2 = _width(p1, q1, p2, q2, h, half, small, outside)
+    width, r2 = _width(p1, q1, p2, q2, z1, half, small, outside)
     upper = not (small | outside)
     inverse_v = _SQRT_2PI * exp(0.5 * d1 * d1)
     slack = fma(select(upper, -rest, c), inverse_v, select(upper, width, -width))
@@ -205,7 +206,7 @@ def solved(price, f, k, t, d, sign):  # type: ignore[no-untyped-def]
 
     # The Greeks' density and side follow from those at s: the last step is too short for more than three terms.
     v = 1.0 / inverse_v
-    side1 = select(upper, 1.0 - v * (width - r2), v * (width + r2))
+    side1 = _first_side(v, width, r2, upper)
     part = last * inverse_s
     new_inverse = inverse_s * fma(-part, 1.0 - part, 1.0)
     move1 = last * fma(h, inverse_s, 0.5)

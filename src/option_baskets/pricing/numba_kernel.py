@@ -13,14 +13,15 @@ from numba import njit
 
 from option_baskets.pricing import numpy_kernel
 from option_baskets.pricing.kernels import Flags, Floats
-from option_baskets.pricing.numba_formulas import MARKED, price_and_slopes, select, slopes_at, solved
+from option_baskets.pricing.numba_elementary import select
+from option_baskets.pricing.numba_formulas import MARKED, price_and_slopes, slopes_at, solved
 
 BLOCK: Final = 256
 _NAN: Final = float("nan")
 
 
 @njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def _part(column, scratch, start, m):  # type: ignore[no-untyped-def]
+def _part(column, scratch, start, m):
     """A block of a column: its own memory, or its one element repeated."""
     if column.size > 1:
         return column[start : start + m]
@@ -28,59 +29,33 @@ def _part(column, scratch, start, m):  # type: ignore[no-untyped-def]
     return scratch[:m]
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _greeks_block(f, k, t, vol, d, log_d, sign, buffer, m):  # type: ignore[no-untyped-def]
-    for i in range(m):
-        known, price, delta, gamma, theta, vega, rho = price_and_slopes(
-            f[i], k[i], t[i], vol[i], d[i], log_d[i], sign[i]
-        )
-        buffer[i] = select(known, price, _NAN)
-        buffer[i + BLOCK] = select(known, delta, _NAN)
-        buffer[i + 2 * BLOCK] = select(known, gamma, _NAN)
-        buffer[i + 3 * BLOCK] = select(known, theta, _NAN)
-        buffer[i + 4 * BLOCK] = select(known, vega, _NAN)
-        buffer[i + 5 * BLOCK] = select(known, rho, _NAN)
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _signs(flags, scratch, start, m):
+    """A block of 1 for a call and -1 for a put."""
+    for j in range(m):
+        scratch[j] = 1.0 if flags[(start + j) if flags.size > 1 else 0] else -1.0
+    return scratch[:m]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _volatility_block(p, f, k, t, d, sign, buffer, m):  # type: ignore[no-untyped-def]
-    for i in range(m):
-        buffer[i] = solved(p[i], f[i], k[i], t[i], d[i], sign[i])[0]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _fused_block(p, f, k, t, d, log_d, sign, buffer, m):  # type: ignore[no-untyped-def]
-    for i in range(m):
-        vol, s, inverse_s, v, side, low, root = solved(p[i], f[i], k[i], t[i], d[i], sign[i])
-        delta, gamma, theta, vega, rho = slopes_at(
-            vol, s, inverse_s, v, side, low, root, p[i], f[i], k[i], t[i], d[i], log_d[i], sign[i]
-        )
-        buffer[i] = vol
-        buffer[i + BLOCK] = delta
-        buffer[i + 2 * BLOCK] = gamma
-        buffer[i + 3 * BLOCK] = theta
-        buffer[i + 4 * BLOCK] = vega
-        buffer[i + 5 * BLOCK] = rho
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _greeks_range(f, k, t, vol, d, log_d, flags, o0, o1, o2, o3, o4, o5, begin, end):  # type: ignore[no-untyped-def]
+def _greeks_range(f, k, t, vol, d, log_d, flags, o0, o1, o2, o3, o4, o5, begin, end):
     buffer, scratch = np.empty(6 * BLOCK), np.empty((7, BLOCK))
     for start in range(begin, end, BLOCK):
         m = min(BLOCK, end - start)
-        for j in range(m):
-            scratch[6, j] = 1.0 if flags[(start + j) if flags.size > 1 else 0] else -1.0
-        _greeks_block(
-            _part(f, scratch[0], start, m),
-            _part(k, scratch[1], start, m),
-            _part(t, scratch[2], start, m),
-            _part(vol, scratch[3], start, m),
-            _part(d, scratch[4], start, m),
-            _part(log_d, scratch[5], start, m),
-            scratch[6],
-            buffer,
-            m,
-        )
+        fs, ks = _part(f, scratch[0], start, m), _part(k, scratch[1], start, m)
+        ts, vols = _part(t, scratch[2], start, m), _part(vol, scratch[3], start, m)
+        ds, logs = _part(d, scratch[4], start, m), _part(log_d, scratch[5], start, m)
+        signs = _signs(flags, scratch[6], start, m)
+        for i in range(m):
+            known, price, delta, gamma, theta, vega, rho = price_and_slopes(
+                fs[i], ks[i], ts[i], vols[i], ds[i], logs[i], signs[i]
+            )
+            buffer[i] = select(known, price, _NAN)
+            buffer[i + BLOCK] = select(known, delta, _NAN)
+            buffer[i + 2 * BLOCK] = select(known, gamma, _NAN)
+            buffer[i + 3 * BLOCK] = select(known, theta, _NAN)
+            buffer[i + 4 * BLOCK] = select(known, vega, _NAN)
+            buffer[i + 5 * BLOCK] = select(known, rho, _NAN)
         o0[start : start + m] = buffer[:m]
         o1[start : start + m] = buffer[BLOCK : BLOCK + m]
         o2[start : start + m] = buffer[2 * BLOCK : 2 * BLOCK + m]
@@ -90,43 +65,37 @@ def _greeks_range(f, k, t, vol, d, log_d, flags, o0, o1, o2, o3, o4, o5, begin, 
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _volatility_range(p, f, k, t, d, flags, o0, begin, end):  # type: ignore[no-untyped-def]
+def _volatility_range(p, f, k, t, d, flags, o0, begin, end):
     buffer, scratch = np.empty(BLOCK), np.empty((6, BLOCK))
     for start in range(begin, end, BLOCK):
         m = min(BLOCK, end - start)
-        for j in range(m):
-            scratch[5, j] = 1.0 if flags[(start + j) if flags.size > 1 else 0] else -1.0
-        _volatility_block(
-            _part(p, scratch[0], start, m),
-            _part(f, scratch[1], start, m),
-            _part(k, scratch[2], start, m),
-            _part(t, scratch[3], start, m),
-            _part(d, scratch[4], start, m),
-            scratch[5],
-            buffer,
-            m,
-        )
+        ps, fs, ks = _part(p, scratch[0], start, m), _part(f, scratch[1], start, m), _part(k, scratch[2], start, m)
+        ts, ds = _part(t, scratch[3], start, m), _part(d, scratch[4], start, m)
+        signs = _signs(flags, scratch[5], start, m)
+        for i in range(m):
+            buffer[i] = solved(ps[i], fs[i], ks[i], ts[i], ds[i], signs[i])[0]
         o0[start : start + m] = buffer[:m]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fused_range(p, f, k, t, d, log_d, flags, o0, o1, o2, o3, o4, o5, begin, end):  # type: ignore[no-untyped-def]
+def _fused_range(p, f, k, t, d, log_d, flags, o0, o1, o2, o3, o4, o5, begin, end):
     buffer, scratch = np.empty(6 * BLOCK), np.empty((7, BLOCK))
     for start in range(begin, end, BLOCK):
         m = min(BLOCK, end - start)
-        for j in range(m):
-            scratch[6, j] = 1.0 if flags[(start + j) if flags.size > 1 else 0] else -1.0
-        _fused_block(
-            _part(p, scratch[3], start, m),
-            _part(f, scratch[0], start, m),
-            _part(k, scratch[1], start, m),
-            _part(t, scratch[2], start, m),
-            _part(d, scratch[4], start, m),
-            _part(log_d, scratch[5], start, m),
-            scratch[6],
-            buffer,
-            m,
-        )
+        ps, fs, ks = _part(p, scratch[0], start, m), _part(f, scratch[1], start, m), _part(k, scratch[2], start, m)
+        ts, ds = _part(t, scratch[3], start, m), _part(d, scratch[4], start, m)
+        logs, signs = _part(log_d, scratch[5], start, m), _signs(flags, scratch[6], start, m)
+        for i in range(m):
+            vol, s, inverse_s, v, side, low, root = solved(ps[i], fs[i], ks[i], ts[i], ds[i], signs[i])
+            delta, gamma, theta, vega, rho = slopes_at(
+                vol, s, inverse_s, v, side, low, root, ps[i], fs[i], ks[i], ts[i], ds[i], logs[i], signs[i]
+            )
+            buffer[i] = vol
+            buffer[i + BLOCK] = delta
+            buffer[i + 2 * BLOCK] = gamma
+            buffer[i + 3 * BLOCK] = theta
+            buffer[i + 4 * BLOCK] = vega
+            buffer[i + 5 * BLOCK] = rho
         o0[start : start + m] = buffer[:m]
         o1[start : start + m] = buffer[BLOCK : BLOCK + m]
         o2[start : start + m] = buffer[2 * BLOCK : 2 * BLOCK + m]
@@ -147,9 +116,7 @@ def _spread(loop: Any, arguments: tuple[Any, ...], size: int, threads: int) -> N
         return
     each = -(-size // (threads * BLOCK)) * BLOCK
     with ThreadPoolExecutor(threads) as pool:
-        parts = [pool.submit(loop, *arguments, i, min(i + each, size)) for i in range(0, size, each)]
-        for part in parts:
-            part.result()
+        list(pool.map(lambda begin: loop(*arguments, begin, min(begin + each, size)), range(0, size, each)))
 
 
 def _finish(inputs: tuple[Floats, ...], flags: Flags, rows: tuple[Floats, ...]) -> tuple[Floats, ...]:
@@ -159,28 +126,26 @@ def _finish(inputs: tuple[Floats, ...], flags: Flags, rows: tuple[Floats, ...]) 
         chosen = tuple(column if column.size == 1 else column[marked] for column in inputs)
         call = flags if flags.size == 1 else flags[marked]
         operation = numpy_kernel.volatility if len(rows) == 1 else numpy_kernel.volatility_and_greeks
-        for row, found in zip(rows, operation(chosen, call, len(marked)), strict=True):
+        for row, found in zip(rows, operation(chosen, call, len(marked), 1), strict=True):
             row[marked] = found
     return rows
 
 
-def greeks(inputs: tuple[Floats, ...], is_call: Flags, size: int, threads: int = 1) -> tuple[Floats, ...]:
+def greeks(inputs: tuple[Floats, ...], is_call: Flags, size: int, threads: int) -> tuple[Floats, ...]:
     """Price, delta, gamma, theta, vega, rho."""
     rows = tuple(np.empty(size) for _ in range(6))
     _spread(_greeks_range, (*inputs, _logs(inputs[4]), is_call, *rows), size, threads)
     return rows
 
 
-def volatility(inputs: tuple[Floats, ...], is_call: Flags, size: int, threads: int = 1) -> tuple[Floats, ...]:
+def volatility(inputs: tuple[Floats, ...], is_call: Flags, size: int, threads: int) -> tuple[Floats, ...]:
     """The implied volatility."""
     rows = (np.empty(size),)
     _spread(_volatility_range, (*inputs, is_call, *rows), size, threads)
     return _finish(inputs, is_call, rows)
 
 
-def volatility_and_greeks(
-    inputs: tuple[Floats, ...], is_call: Flags, size: int, threads: int = 1
-) -> tuple[Floats, ...]:
+def volatility_and_greeks(inputs: tuple[Floats, ...], is_call: Flags, size: int, threads: int) -> tuple[Floats, ...]:
     """The implied volatility and, at it, delta, gamma, theta, vega, rho."""
     rows = tuple(np.empty(size) for _ in range(6))
     _spread(_fused_range, (*inputs, _logs(inputs[4]), is_call, *rows), size, threads)

@@ -26,6 +26,7 @@ _HALF_PI: Final = math.pi / 2
 _ALPHA: Final = 2 - 4 / math.pi
 _SETTLED: Final = 1e-5
 """A last step below this part of the deviation leaves an error below rounding, as the method is of fourth order."""
+_SETTLED_AT_LAST: Final = 4e-15
 _ROUNDING: Final = 4 * 2.0**-52
 _NEAR: Final = 0.2
 """(high - low) / (high + low) up to which the series of the logarithm is made for."""
@@ -46,22 +47,22 @@ _LOG_RATIO: Final = _constants(polynomials.LOG_RATIO)
 Rows = tuple[Floats, ...]
 
 
-def greeks(inputs: Rows, is_call: Flags, size: int, threads: int = 1) -> Rows:
-    """Price, delta, gamma, theta, vega, rho. One thread, whatever is allowed."""
+def greeks(inputs: Rows, is_call: Flags, size: int, threads: int) -> Rows:
+    """Price, delta, gamma, theta, vega, rho. Here and below: one thread, whatever is allowed."""
     return _blockwise(_greeks_block, inputs, is_call, size, 6)
 
 
-def higher(inputs: Rows, is_call: Flags, size: int, threads: int = 1) -> Rows:
+def higher(inputs: Rows, is_call: Flags, size: int, threads: int) -> Rows:
     """Vanna, volga, charm."""
     return _blockwise(_higher_block, inputs, is_call, size, 3)
 
 
-def volatility(inputs: Rows, is_call: Flags, size: int, threads: int = 1) -> Rows:
+def volatility(inputs: Rows, is_call: Flags, size: int, threads: int) -> Rows:
     """The implied volatility."""
     return _blockwise(_volatility_block, inputs, is_call, size, 1)
 
 
-def volatility_and_greeks(inputs: Rows, is_call: Flags, size: int, threads: int = 1) -> Rows:
+def volatility_and_greeks(inputs: Rows, is_call: Flags, size: int, threads: int) -> Rows:
     """The implied volatility and, at it, delta, gamma, theta, vega, rho."""
     return _blockwise(_fused_block, inputs, is_call, size, 6)
 
@@ -90,27 +91,22 @@ class _Place(NamedTuple):
     d2: Floats
     v: Floats
     """The density at d1."""
-    tail: Floats
-    """v times the Mills ratios of |d1| and -d2: the probabilities beyond |d1| and, times high / low, beyond -d2."""
+    value: Floats
+    """The time value over the smaller of forward and strike."""
+    side: Floats
+    """The probability, under the forward's measure, of the out-of-the-money side."""
 
 
-def _place(low: Floats, high: Floats, s: Floats) -> _Place:
+def _place(f: Floats, k: Floats, s: Floats) -> _Place:
+    low, high = np.minimum(f, k), np.maximum(f, k)
     alive = (s > 0.0) & (low > 0.0)
     s = np.where(alive, np.minimum(s, _WIDEST_DEVIATION), 1.0)
-    h, half = _log_ratio(low, high) / s, 0.5 * s
-    d1, d2 = half - h, -half - h
+    h, half, d1, width, r2, upper = _width(_log_ratio(low, high), s, _mills)
     v = np.where(alive, _INVERSE_SQRT_2PI * np.exp(-0.5 * d1 * d1), 0.0)
-    z = np.empty((2, *d1.shape))
-    np.abs(d1, out=z[0])
-    np.negative(d2, out=z[1])
-    return _Place(alive, s, d1, d2, v, v * _mills(z))
-
-
-def _side(place: _Place, f: Floats, k: Floats) -> Floats:
-    """The probability, under the forward's measure, of the out-of-the-money side: of d1 below a call's strike."""
-    beyond = np.where(place.d1 <= 0.0, place.tail[0], 1.0 - place.tail[0])
-    side = np.where(f <= k, beyond, place.tail[1] * (k / f))
-    return np.where(place.alive, side, np.where(f == k, 0.5, 0.0))
+    value = np.where(alive, np.maximum(np.where(upper, 1.0 - v * width, v * width), 0.0), 0.0)
+    first = np.where(upper, 1.0 - v * (width - r2), v * (width + r2))
+    side = np.where(alive, np.where(f <= k, first, v * r2 * (k / f)), (f == k) * 0.5)
+    return _Place(alive, s, d1, -half - h, v, value, side)
 
 
 def _delta(side: Floats, f: Floats, k: Floats, d: Floats, call: Flags) -> Floats:
@@ -120,25 +116,28 @@ def _delta(side: Floats, f: Floats, k: Floats, d: Floats, call: Flags) -> Floats
 
 def _greeks_block(inputs: Rows, call: Flags) -> Rows:
     f, k, t, vol, d = inputs
-    low, high, time = np.minimum(f, k), np.maximum(f, k), np.maximum(t, 0.0)
+    time = np.maximum(t, 0.0)
     root = np.sqrt(time)
-    place = _place(low, high, vol * root)
-    difference = np.where(place.d1 <= 0.0, place.tail[0] - place.tail[1], 1.0 - (place.tail[0] + place.tail[1]))
-    value = np.where(place.alive, low * np.maximum(difference, 0.0), 0.0)
-    price = d * (value + np.maximum((call * 2.0 - 1.0) * (f - k), 0.0))
-    known = (f >= 0.0) & (k >= 0.0) & (vol >= 0.0) & (d > 0.0) & (t < math.inf) & (high < math.inf)
-    price = np.where(known, price, math.nan)
-    return (price, *_slopes(place, price, (f, k, time, root, d), call, low))
+    place = _place(f, k, vol * root)
+    value = place.value * np.minimum(f, k)
+    price = d * (np.where(place.alive, value, 0.0) + np.maximum((call * 2.0 - 1.0) * (f - k), 0.0))
+    price = np.where(_known(inputs), price, math.nan)
+    return (price, *_slopes(place, price, (f, k, time, root, d), call))
 
 
-def _slopes(place: _Place, price: Floats, inputs: Rows, call: Flags, low: Floats) -> Rows:
+def _known(inputs: Rows) -> Flags:
+    f, k, t, vol, d = inputs
+    return (f >= 0.0) & (k >= 0.0) & (vol >= 0.0) & (d > 0.0) & (t < math.inf) & (np.maximum(f, k) < math.inf)
+
+
+def _slopes(place: _Place, price: Floats, inputs: Rows, call: Flags) -> Rows:
     """Delta, gamma, theta, vega, rho; NaN where the price is."""
     f, k, time, root, d = inputs
     unknown = 0.0 * price
-    g = d * low * place.v
+    g = d * np.minimum(f, k) * place.v
     waiting = np.where(time > 0.0, (0.5 * g * place.s + np.log(d) * price) / time, 0.0)
     return (
-        _delta(_side(place, f, k), f, k, d, call) + unknown,
+        _delta(place.side, f, k, d, call) + unknown,
         np.where(place.alive, g / (f * f * place.s), 0.0) + unknown,
         unknown - waiting,
         g * root + unknown,
@@ -148,24 +147,24 @@ def _slopes(place: _Place, price: Floats, inputs: Rows, call: Flags, low: Floats
 
 def _higher_block(inputs: Rows, call: Flags) -> Rows:
     f, k, t, vol, d = inputs
-    low, high, time = np.minimum(f, k), np.maximum(f, k), np.maximum(t, 0.0)
-    place = _place(low, high, vol * np.sqrt(time))
-    known = (f >= 0.0) & (k >= 0.0) & (vol >= 0.0) & (d > 0.0) & (t < math.inf) & (high < math.inf)
-    g = d * low * place.v
+    time = np.maximum(t, 0.0)
+    root = np.sqrt(time)
+    place = _place(f, k, vol * root)
+    g = d * np.minimum(f, k) * place.v
     # d1 and d2 of the out-of-the-money option trade places where the forward is above the strike.
     d2 = np.where(f <= k, place.d2, -place.d1)
     vanna = np.where(place.alive, -g / f * d2 / vol, 0.0)
-    volga = np.where(place.alive, g * np.sqrt(time) * place.d1 * place.d2 / vol, 0.0)
-    delta = _delta(_side(place, f, k), f, k, d, call)
+    volga = np.where(place.alive, g * root * place.d1 * place.d2 / vol, 0.0)
+    delta = _delta(place.side, f, k, d, call)
     decay = np.where(place.alive, g / f * d2 * 0.5, 0.0) - np.log(d) * delta
     charm = np.where(time > 0.0, decay / time, 0.0)
-    return tuple(np.where(known, row, math.nan) for row in (vanna, volga, charm))
+    return tuple(np.where(_known(inputs), row, math.nan) for row in (vanna, volga, charm))
 
 
 def _volatility_block(inputs: Rows, call: Flags) -> Rows:
     price, f, k, t, d = inputs
     low, high = np.minimum(f, k), np.maximum(f, k)
-    value, rounding = _time_value(price, f, k, d, call * 2.0 - 1.0)
+    value, rounding = _time_value(price, f, k, d, np.asarray(call * 2.0 - 1.0))
     top = d * low
     possible = (t > 0.0) & (low > 0.0) & (d > 0.0) & (t < math.inf) & (high < math.inf)
     possible = possible & (value >= -rounding) & (value < top)
@@ -179,9 +178,8 @@ def _volatility_block(inputs: Rows, call: Flags) -> Rows:
 def _fused_block(inputs: Rows, call: Flags) -> Rows:
     price, f, k, t, d = inputs
     (vol,) = _volatility_block(inputs, call)
-    low, high, root = np.minimum(f, k), np.maximum(f, k), np.sqrt(t)
-    place = _place(low, high, vol * root)
-    return (vol, *_slopes(place, price + 0.0 * vol, (f, k, t, root, d), call, low))
+    root = np.sqrt(t)
+    return (vol, *_slopes(_place(f, k, vol * root), price + 0.0 * vol, (f, k, t, root, d), call))
 
 
 def _time_value(price: Floats, f: Floats, k: Floats, d: Floats, sign: Floats) -> tuple[Floats, Floats]:
@@ -212,21 +210,19 @@ def _polynomial(coefficients: tuple[Floats, ...], x: Floats) -> Floats:
 
 
 def _mills(z: Floats) -> Floats:
-    """(1 - Phi(z)) / phi(z) for z >= 0."""
-    z = np.minimum(z, _FARTHEST)
+    """(1 - Phi(z)) / phi(z) for 0 <= z <= 40."""
     return np.asarray(_polynomial(_MILLS_P, z) / _polynomial(_MILLS_Q, z))
 
 
 def _mills_rough(z: Floats) -> Floats:
     """The same to 2.3e-8."""
-    z = np.minimum(z, _FARTHEST)
     return np.asarray(_polynomial(_MILLS_ROUGH_P, z) / _polynomial(_MILLS_ROUGH_Q, z))
 
 
 def _deviation(c: Floats, rest: Floats, excess: Floats, x: Floats) -> Floats:
     """The deviation at which an option at log distance ``x`` has the time value ``c`` of its bound; rest = 1 - c."""
     s = _guess(c, rest, excess, x)
-    s = s + _rough_step(c, rest, x, s)
+    s = s + _step(*_logarithmic(c, rest, x, s, _mills_rough))
     last = _fine_step(c, rest, x, s)
     found = np.asarray(s + last)
     open_ = np.flatnonzero(~(np.abs(last) < _SETTLED * s))
@@ -250,8 +246,13 @@ def _guess(c: Floats, rest: Floats, excess: Floats, x: Floats) -> Floats:
     return np.where(n + w * root > 0.0, total, 2.0 * x / total)
 
 
-def _width(x: Floats, s: Floats, mills: Callable[[Floats], Floats]) -> tuple[Floats, Floats, Floats, Floats, Flags]:
-    """x / s, s / 2, d1, the time value over low times the density at d1, and where instead what it lacks."""
+def _width(
+    x: Floats, s: Floats, mills: Callable[[Floats], Floats]
+) -> tuple[Floats, Floats, Floats, Floats, Floats, Flags]:
+    """At log distance ``x`` and deviation ``s``: x / s, s / 2, d1, width, R(-d2), and where the width is of what lacks.
+
+    The width is the time value over low times the density at d1; where d1 > 0 and s is not small, what that lacks of 1.
+    """
     h, half = x / s, 0.5 * s
     d1 = half - h
     upper = d1 > 0.0
@@ -263,11 +264,12 @@ def _width(x: Floats, s: Floats, mills: Callable[[Floats], Floats]) -> tuple[Flo
     if some_small:
         upper &= ~small
         z[0] = np.where(small, h, z[0])
+    z = np.minimum(z, _FARTHEST)
     r = mills(z)
     width = r[0] + r[1] * (upper * 2.0 - 1.0)
     if some_small:
-        width = np.where(small, -2.0 * _odd_part(h, half, r[0]), width)
-    return h, half, d1, width, upper
+        width = np.where(small, -2.0 * _odd_part(z[0], half, r[0]), width)
+    return h, half, d1, width, r[1], upper
 
 
 def _odd_part(h: Floats, half: Floats, r: Floats) -> Floats:
@@ -292,21 +294,19 @@ def _step(slack: Floats, second: Floats, third: Floats) -> Floats:
     return np.asarray(slack * (1.0 + 0.5 * slack * second) / (1.0 + slack * (second + slack * third * (1 / 6))))
 
 
-def _rough_step(
-    c: Floats, rest: Floats, x: Floats, s: Floats, mills: Callable[[Floats], Floats] = _mills_rough
-) -> Floats:
-    """On the logarithm of the time value, or where d1 > 0 of what it lacks."""
-    h, half, d1, width, upper = _width(x, s, mills)
+def _logarithmic(c: Floats, rest: Floats, x: Floats, s: Floats, mills: Callable[[Floats], Floats]) -> Rows:
+    """What ``_step`` takes, for the logarithm of the time value or, where d1 > 0, of what it lacks."""
+    h, half, d1, width, _, upper = _width(x, s, mills)
     gap = np.log(np.where(upper, rest, c) / width) + (0.5 * d1 * d1 + _LOG_SQRT_2PI)
     signed = np.where(upper, -width, width)
     ratio = 1.0 / signed
     second, third = _curvature(h, half, s)
-    return _step(gap * signed, second - ratio, third + ratio * (2.0 * ratio - 3.0 * second))
+    return gap * signed, second - ratio, third + ratio * (2.0 * ratio - 3.0 * second)
 
 
 def _fine_step(c: Floats, rest: Floats, x: Floats, s: Floats) -> Floats:
     """On the time value itself."""
-    h, half, d1, width, upper = _width(x, s, _mills)
+    h, half, d1, width, _, upper = _width(x, s, _mills)
     inverse_v = _SQRT_2PI * np.exp(0.5 * d1 * d1)
     slack = np.where(upper, width - rest * inverse_v, c * inverse_v - width)
     return _step(slack, *_curvature(h, half, s))
@@ -314,19 +314,21 @@ def _fine_step(c: Floats, rest: Floats, x: Floats, s: Floats) -> Floats:
 
 def _bracketed(c: Floats, rest: Floats, x: Floats) -> Floats:
     """The same steps on the logarithm, held between a lower and an upper bound that close in; NaN if they do not."""
-    low, high = np.full_like(c, 1e-160), np.full_like(c, 1e3)
-    # At the deviation where the second derivative vanishes Newton's way leads to the root without turning back.
-    s = np.clip(np.sqrt(2.0 * x), 1e-150, 1e2)
-    move = s
+    # c <= 0.4 s, and c is 0 in a double where x / s is above 40. At the deviation where the second derivative vanishes
+    # Newton's way leads to the root without turning back.
+    low, high = np.maximum(x / _FARTHEST, 2.0 * c), np.full_like(c, 1e3)
+    s = np.clip(np.sqrt(2.0 * x), low, 1e2)
+    done = np.zeros_like(c, dtype=np.bool_)
     for _ in range(_MOST_STEPS):
-        move = _rough_step(c, rest, x, s, _mills)
+        slack, second, third = _logarithmic(c, rest, x, s, _mills)
         # No number comes out where the value is 0 in a double: the deviation is too small there.
-        high, low = np.where(move < 0.0, s, high), np.where(move < 0.0, low, s)
-        proposed = s + move
+        high, low = np.where(slack < 0.0, s, high), np.where(slack < 0.0, low, s)
+        proposed = s + _step(slack, second, third)
         inside = (proposed > low) & (proposed < high)
-        proposed = np.where(inside, proposed, np.sqrt(low * high))
-        done = np.abs(proposed - s) <= 4e-16 * s
+        proposed = np.where(inside, proposed, np.where(slack == 0.0, s, np.sqrt(low * high)))
+        proposed = np.where(done, s, proposed)
+        done |= np.abs(proposed - s) <= _SETTLED_AT_LAST * s
         s = proposed
         if done.all():
             break
-    return np.where(np.abs(move) <= 1e-12 * s, s, math.nan)
+    return np.where(done, s, math.nan)
