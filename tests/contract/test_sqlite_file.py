@@ -161,6 +161,35 @@ async def test_an_older_file_is_brought_up_to_date(tmp_path: Path) -> None:
     await file.close()
 
 
+STEPS = {
+    2: "ALTER TABLE entry ADD COLUMN note TEXT NOT NULL DEFAULT 'none'",
+    3: "UPDATE entry SET note = name || ' of version 2'; CREATE TABLE added (name TEXT)",
+}
+
+
+@pytest.mark.parametrize("old", [1, 2])
+async def test_a_file_of_any_older_version_takes_every_step_that_it_lacks(tmp_path: Path, old: int) -> None:
+    file = SqliteFile.open(tmp_path / "book.db", schema=SCHEMA, version=1)
+    await file.write(insert("kept"))
+    await file.close()
+    await SqliteFile.open(tmp_path / "book.db", schema=SCHEMA, version=old, migrations=STEPS).close()
+    file = SqliteFile.open(tmp_path / "book.db", schema=SCHEMA, version=3, migrations=STEPS)
+    assert file.read("SELECT name, note FROM entry") == [("kept", "kept of version 2")]
+    assert file.read("PRAGMA user_version") == [(3,)]
+    await file.close()
+
+
+async def test_a_step_that_fails_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    file = SqliteFile.open(tmp_path / "book.db", schema=SCHEMA, version=1)
+    await file.write(insert("kept"))
+    await file.close()
+    with pytest.raises(Unavailable, match="no such table"):
+        SqliteFile.open(tmp_path / "book.db", schema=SCHEMA, version=3, migrations={**STEPS, 3: "DELETE FROM absent"})
+    file = SqliteFile.open(tmp_path / "book.db", schema=SCHEMA, version=1)
+    assert file.read("SELECT * FROM entry") == [("kept", b"\x00")]
+    await file.close()
+
+
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     (tmp_path / "book.db").write_text("dear diary, today I lost money again" * 10)
     with pytest.raises(Unavailable, match="not a SQLite file"):

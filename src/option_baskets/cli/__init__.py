@@ -5,6 +5,7 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
+    "backup": "Copy the books to a new folder while they are in use.",
     "bench": "Measure this machine: how exactly the timer wakes.",
     "calendar": "Sessions, holidays, expiries and lot sizes of a month.",
     "chain": "An option chain of a recorded day, with volatilities and Greeks.",
@@ -12,6 +13,7 @@ _COMMANDS = {
     "import": "Turn market data files into the canonical form.",
     "payoff": "What a file's strategies would make and risk, with margins.",
     "replay": "Run baskets over recorded days.",
+    "restore": "Put the books of a backup into the data folder.",
     "run": "Run the trading day: real or accelerated clock.",
     "simulate": "Write simulated days in the canonical form.",
     "smile": "Implied volatility over strikes on a recorded day.",

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ Together = Callable[[sqlite3.Connection, Sequence[Any]], Sequence[Any]]
 """Does many requests inside the open transaction and returns one outcome a request, in order: its result, or the
 exception it failed with; a request that failed has left no trace."""
 
+_NO_MIGRATIONS: Mapping[int, str] = {}
 _CHECKPOINT_PAGES = 30_000
 """The write-ahead log is folded back every 120 MB: often enough for reads, seldom enough for a burst of orders."""
 _WAIT_FOR_OTHERS = 5.0
@@ -55,19 +56,30 @@ class SqliteFile:
             self._reader = self._connect("OFF")
             self._reader.execute("PRAGMA query_only = 1")
         except sqlite3.Error as error:
-            raise self._failure(error) from error
+            raise failure(self.path, error) from error
 
     @classmethod
-    def open(cls, path: Path | str, *, schema: str, version: int, threaded: bool = True, durable: bool = True) -> Self:
-        """Open the file, creating it or bringing it up to date.
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        schema: str,
+        version: int,
+        migrations: Mapping[int, str] = _NO_MIGRATIONS,
+        threaded: bool = True,
+        durable: bool = True,
+    ) -> Self:
+        """Open the file, creating it or bringing it up to date, in one transaction, from whatever version it has.
 
         Args:
-            schema: DDL that makes a new file, and brings a file of any older version to this one.
+            schema: DDL that makes a new file.
             version: of the schema, from 1; kept in the file.
+            migrations: version → SQL that brings a file of the version before to it. A step that is not given is the
+                schema, which is enough where only tables and indexes are added.
         """
         file = cls(path, threaded=threaded, durable=durable)
         try:
-            file._prepare(schema, version)
+            file._prepare(schema, version, migrations)
         except OptionBasketsError:
             file._close()
             raise
@@ -102,7 +114,7 @@ class SqliteFile:
         try:
             return self._reader.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
-            raise self._failure(error) from error
+            raise failure(self.path, error) from error
 
     async def close(self) -> None:
         """Finish what is pending and close; the file is then complete without its write-ahead log."""
@@ -110,7 +122,7 @@ class SqliteFile:
             await asyncio.get_running_loop().run_in_executor(self._thread, int)  # waits for its turn after all writes
         self._close()
 
-    def _prepare(self, schema: str, version: int) -> None:
+    def _prepare(self, schema: str, version: int, migrations: Mapping[int, str]) -> None:
         (found,) = self.read("PRAGMA user_version")[0]
         if found > version:
             raise Unavailable(
@@ -119,10 +131,11 @@ class SqliteFile:
             )
         if found == version:
             return
+        steps = [migrations.get(step, schema) for step in range(found + 1, version + 1)] if found else [schema]
         try:
-            self._writer.executescript(f"BEGIN IMMEDIATE; {schema}; PRAGMA user_version = {version}; COMMIT;")
+            self._writer.executescript(f"BEGIN IMMEDIATE; {';'.join(steps)}; PRAGMA user_version = {version}; COMMIT;")
         except sqlite3.Error as error:
-            raise self._failure(error) from error
+            raise failure(self.path, error) from error
 
     def _close(self) -> None:
         if self._thread is not None:
@@ -180,19 +193,21 @@ class SqliteFile:
     def _told(self, outcome: Any) -> Any:
         """The outcome, with SQLite's errors as ours; a broken constraint is left for the one who set it."""
         if isinstance(outcome, sqlite3.Error) and not isinstance(outcome, sqlite3.IntegrityError):
-            return self._failure(outcome)
+            return failure(self.path, outcome)
         return outcome
 
-    def _failure(self, error: sqlite3.Error) -> OptionBasketsError:
-        name = getattr(error, "sqlite_errorname", "") or ""
-        if "FSYNC" in name:
-            return Halt(f"{self.path}: the disk did not confirm a write ({name}); restart once the disk is sound")
-        if "no such table" in str(error):
-            return Unavailable(f"{self.path}: {error}; restore the last backup; nothing was written")
-        for prefix, advice in _ADVICE:
-            if name.startswith(prefix):
-                return Unavailable(f"{self.path}: {advice} ({name}); nothing was written")
-        return Unavailable(f"{self.path}: {error} ({name or type(error).__name__}); nothing was written")
+
+def failure(path: Path, error: sqlite3.Error) -> OptionBasketsError:
+    """SQLite's error as ours, with what to do."""
+    name = getattr(error, "sqlite_errorname", "") or ""
+    if "FSYNC" in name:
+        return Halt(f"{path}: the disk did not confirm a write ({name}); restart once the disk is sound")
+    if "no such table" in str(error):
+        return Unavailable(f"{path}: {error}; restore the last backup; nothing was written")
+    for prefix, advice in _ADVICE:
+        if name.startswith(prefix):
+            return Unavailable(f"{path}: {advice} ({name}); nothing was written")
+    return Unavailable(f"{path}: {error} ({name or type(error).__name__}); nothing was written")
 
 
 _ADVICE = (
