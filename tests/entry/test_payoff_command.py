@@ -136,10 +136,23 @@ def test_what_the_engine_would_not_enter_is_told_and_is_an_error_if_nothing_is_l
     assert "no strategy of" in said and "try another --at" in said
 
 
+def test_a_strategy_that_its_schedule_would_not_trade_that_day_is_shown_and_says_so(
+    june_10: Path, tmp_path: Path
+) -> None:
+    """2022-06-10 was a Friday."""
+    assert "not due" not in shown(STRADDLE, "--data", june_10, *AT)
+    text = STRADDLE.read_text(encoding="utf-8").replace(', "FRI"]', "]").replace("0920 straddle", "Four [red]days")
+    (tmp_path / "four.toml").write_text(text, encoding="utf-8")
+    output = shown(tmp_path / "four.toml", "--data", june_10, *AT)
+    assert "Four [red]days  NIFTY at" in output
+    assert "not due on this day by its own schedule" in output
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (("--strategy", "Condor"), "there is no strategy 'Condor' in that file; it has 0920 straddle"),
+        (("--volatility", "nan"), "nan is not a number to reckon with"),
         (("--days", "9"), "9 days lie beyond the earliest expiry, in 6.26"),
         (("--png", "straddle.txt"), "'straddle.txt' does not end in a kind of picture"),
     ],

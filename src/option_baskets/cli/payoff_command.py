@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from option_baskets.cli.valuing import FOLDER, PICTURE, RecordedDay, instant_options
+from option_baskets.cli.valuing import FOLDER, PICTURE, RecordedDay, finite, instant_options
 
 if TYPE_CHECKING:
     from option_baskets.adapters.basket_file import BasketFile
@@ -58,8 +58,22 @@ class Plan:
 @click.option("--data", "directory", type=FOLDER, required=True, help="Folder of recorded sessions.")
 @instant_options
 @click.option("--strategy", "name", metavar="NAME", help="Only this one.")
-@click.option("--days", type=click.FloatRange(min=0), default=0.0, help="Draw the earlier curve that many days on.")
-@click.option("--volatility", "shift", type=float, default=0.0, metavar="POINTS", help="And move every volatility.")
+@click.option(
+    "--days",
+    type=click.FloatRange(min=0),
+    callback=finite,
+    default=0.0,
+    help="Draw the earlier curve that many days on.",
+)
+@click.option(
+    "--volatility",
+    "shift",
+    type=float,
+    callback=finite,
+    default=0.0,
+    metavar="POINTS",
+    help="And move every volatility.",
+)
 @click.option("--png", type=PICTURE, help="Draw the curves into this picture.")
 def command(
     file: Path,
@@ -99,7 +113,7 @@ def command(
         try:
             plans.append(_planned(found, strategy, recorded, at))
         except Refused as refusal:
-            console.print(f"[yellow]{strategy.name}[/]: {refusal}", soft_wrap=True)
+            console.print(f"{strategy.name}: {refusal}", style="yellow", markup=False, soft_wrap=True)
     if not plans:
         raise Invalid(f"no strategy of {file} can be entered on {recorded.date} at that time; try another --at")
     for plan in plans:
@@ -109,7 +123,7 @@ def command(
         from option_baskets.cli.plotting import save_payoffs
 
         save_payoffs(png, [curves_of(plan, days=days, shift=shift / 100) for plan in plans])
-        console.print(f"picture in {png}", soft_wrap=True)
+        console.print(f"picture in {png}", markup=False, soft_wrap=True)
 
 
 def _wanted(found: "BasketFile", name: str | None) -> Sequence["Strategy"]:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from option_baskets.cli.drawing import Curve, draw
+from option_baskets.domain.due import is_due
 from option_baskets.domain.errors import Invalid
-from option_baskets.domain.session import IST
+from option_baskets.domain.instrument import exchange_of
+from option_baskets.domain.session import IST, trading_days_after
 from option_baskets.pricing.kernels import Floats
 from option_baskets.pricing.margin import NOTHING, Margin
 from option_baskets.pricing.payoff import (
@@ -102,10 +105,12 @@ def show_plan(console: Console, plan: "Plan", curves: PayoffCurves) -> None:
     at = plan.valuation.snapshot.at.astimezone(IST)
     days = curves.position.horizon * DAYS_A_YEAR
     console.print(
-        f"\n[bold]{plan.strategy.name}[/]  {plan.strategy.underlying} at {at:%Y-%m-%d %H:%M:%S}, "
+        f"\n[bold]{escape(plan.strategy.name)}[/]  {plan.strategy.underlying} at {at:%Y-%m-%d %H:%M:%S}, "
         f"spot {curves.position.spot:,.2f}, first expiry in {days:.2f} days",
         soft_wrap=True,
     )
+    if not _is_due(plan):
+        console.print("[yellow]not due on this day by its own schedule[/]")
     console.print(_legs(plan, curves.position))
     for line in _numbers(plan, curves):
         console.print(line, soft_wrap=True)
@@ -164,6 +169,16 @@ def _rupees(margin: Margin) -> list[str]:
     return [f"{amount:,.0f}" for amount in amounts]
 
 
+def _is_due(plan: "Plan") -> bool:
+    valuation, underlying = plan.valuation, plan.strategy.underlying
+    assert valuation.session is not None
+    day, exchange = valuation.session.date, exchange_of(valuation.facts, underlying)
+    first = min(holding.contract.expiry for holding in plan.holdings)
+    return is_due(
+        plan.strategy, valuation.session, first, lambda until: trading_days_after(valuation.facts, day, until, exchange)
+    )
+
+
 def _legs(plan: "Plan", position: Position) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("leg", no_wrap=True)
@@ -202,8 +217,8 @@ def _words(plan: "Plan") -> Iterator[str]:
 def _numbers(plan: "Plan", curves: PayoffCurves) -> Iterator[str]:
     premium = curves.position.premium
     charges = "unknown: left out" if plan.charges is None else f"{plan.charges:,.2f}"
-    received = "received" if premium >= 0 else "paid"
-    yield f"net premium {received} [bold]{abs(premium):,.2f}[/]  charges, both ways, {charges}"
+    words = "received" if premium > 0 else "paid" if premium < 0 else "of"
+    yield f"net premium {words} [bold]{abs(premium):,.2f}[/]  charges, both ways, {charges}"
     best, worst = curves.extremes
     yield f"most to make [bold]{curves.limit(best)}[/]  most to lose [bold]{curves.limit(worst)}[/]"
     spot = curves.position.spot

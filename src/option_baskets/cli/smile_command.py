@@ -65,7 +65,7 @@ def command(
         from option_baskets.cli.plotting import save_smile
 
         save_smile(png, chains, width)
-        console.print(f"picture in {png}", soft_wrap=True)
+        console.print(f"picture in {png}", markup=False, soft_wrap=True)
 
 
 def _draw(console: "Console", chains: "list[ExpiryChain]", width: float) -> None:

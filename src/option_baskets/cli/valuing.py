@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -29,12 +30,21 @@ def clock_time(_: click.Context, __: click.Parameter, value: str | None) -> time
     return moment
 
 
+def finite(_: click.Context, __: click.Parameter, value: float) -> float:
+    """A callback: click takes nan and inf for numbers."""
+    if not isfinite(value):
+        raise click.BadParameter(f"{value} is not a number to reckon with")
+    return value
+
+
 def instant_options(function: _Function) -> _Function:
     """The options that say which instant is meant, and how it is valued."""
     options = (
         click.option("--date", "day", type=click.DateTime(formats=["%Y-%m-%d"]), help="Default: the last recorded."),
         click.option("--at", callback=clock_time, metavar="HH:MM[:SS]", help="Exchange time."),
-        click.option("--rate", type=float, default=0.0, metavar="PERCENT", help="Interest a year.  [default: 0]"),
+        click.option(
+            "--rate", type=float, callback=finite, default=0.0, metavar="PERCENT", help="Interest a year.  [default: 0]"
+        ),
         click.option("--facts", type=FOLDER, help="Later revisions of the market facts."),
     )
     for option in reversed(options):
