@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from option_baskets.adapters.facts import load
+from option_baskets.domain.errors import Invalid
 from option_baskets.engine.valuation import margin_rates
 from option_baskets.pricing.margin import NOTHING, MarginRates, estimate
 from option_baskets.pricing.payoff import Leg, Position
@@ -40,6 +41,17 @@ def test_the_rates_are_those_of_their_day() -> None:
     assert (NOW.expiry_day, NOW.calendar_spread) == (0.02, 0.0)
     assert rates(date(2024, 11, 19)).expiry_day == 0.0
     assert rates(date(2021, 1, 4)).scan == pytest.approx(0.13)
+
+
+def test_a_row_in_a_folder_of_facts_replaces_a_rate_from_its_day_on(tmp_path: Path) -> None:
+    rows = "component,percent,effective_from\nexposure,3,2027-01-01\n"
+    (tmp_path / "margins.csv").write_text(rows, encoding="utf-8")
+    facts = load(tmp_path)
+    assert margin_rates(facts, date(2026, 12, 31)).exposure == 0.02
+    assert margin_rates(facts, date(2027, 1, 1)).exposure == 0.03
+    (tmp_path / "margins.csv").write_text("component,percent\nspan,3\n", encoding="utf-8")
+    with pytest.raises(Invalid, match="margins.csv row 2: component 'span' is not one of exposure, expiry_day"):
+        load(tmp_path)
 
 
 def test_the_worked_example_is_one_percent_below_what_the_broker_answered(shared: Path) -> None:
