@@ -50,7 +50,7 @@ def test_a_row_in_a_folder_of_facts_replaces_a_rate_from_its_day_on(tmp_path: Pa
     assert margin_rates(facts, date(2026, 12, 31)).exposure == 0.02
     assert margin_rates(facts, date(2027, 1, 1)).exposure == 0.03
     (tmp_path / "margins.csv").write_text("component,percent\nspan,3\n", encoding="utf-8")
-    with pytest.raises(Invalid, match="margins.csv row 2: component 'span' is not one of exposure, expiry_day"):
+    with pytest.raises(Invalid, match=r"margins\.csv row 2: component 'span' is not one of exposure, expiry_day"):
         load(tmp_path)
 
 
