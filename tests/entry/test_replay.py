@@ -209,10 +209,10 @@ def replay(*arguments: object) -> Result:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_killed_again_and_again_and_resumed_it_writes_the_same_bytes(nifty: Path, tmp_path: Path, seed: int) -> None:
-    """SIGKILL at three random instants of the same replay of three days; the fourth start goes to the end."""
+    """SIGKILL at three random instants of the same replay of two days; the fourth start goes to the end."""
     chosen = random.Random(seed)
-    files = [part for path in EXAMPLES for part in ("--basket", path)]
-    span = ["--from", "2022-06-08", "--to", "2022-06-10"]
+    files = [part for path in EXAMPLES[:2] for part in ("--basket", path)]
+    span = ["--from", "2022-06-08", "--to", "2022-06-09"]
     assert replay(nifty, *files, *span, "--json", tmp_path / "whole.json").exit_code == 0
     state = tmp_path / "state"
     arguments = [nifty, *files, *span, "--state", state, "--json", tmp_path / "resumed.json"]
