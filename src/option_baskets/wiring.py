@@ -143,7 +143,10 @@ class Embedded:
                 books=self.books,
                 runs=runs,
                 brokers=brokers,
-                buckets={key: Bucket(self.clock, self._rate) for key in brokers},
+                buckets={
+                    key: Bucket(self.clock, self._rate and self._rate.at(account.charges_as))
+                    for key, account in accounts.items()
+                },
                 clock=self.clock,
             ),
             facts=self.facts,

@@ -145,3 +145,9 @@ def test_never_more_than_the_rate_in_a_second_and_nobody_waits_for_ever(
         assert max(entries.values(), default=0) <= per_second - 3
 
     simulated(main, Rate(per_second=per_second))
+
+
+def test_a_broker_with_a_lower_rate_is_not_asked_for_more() -> None:
+    assert Rate().at("zerodha").per_second == 10
+    assert Rate().at("angelone").per_second == 9
+    assert Rate(per_second=5).at("angelone").per_second == 5

@@ -3,7 +3,7 @@
 import asyncio
 import heapq
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
 
@@ -26,10 +26,18 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """Order calls (place, modify and cancel together) a calendar second. Kite documents 10, SmartAPI 9."""
+    """Order calls (place, modify and cancel together) a calendar second."""
 
     per_second: int = 10
     kept_for_exits: int = 3
+
+    def at(self, broker: str) -> "Rate":
+        """This rate, or the broker's own where that is lower."""
+        return replace(self, per_second=min(self.per_second, _DOCUMENTED.get(broker, self.per_second)))
+
+
+_DOCUMENTED = {"zerodha": 10, "angelone": 9, "shoonya": 10}
+"""Order calls a second: Kite Connect 3 and the retail algo framework 10, SmartAPI 9 for all three calls together."""
 
 
 class Bucket:
