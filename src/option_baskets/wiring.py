@@ -15,6 +15,7 @@ from option_baskets.adapters.cadence import load_cadence
 from option_baskets.adapters.embedded.bus import InProcessBus
 from option_baskets.adapters.embedded.queue import TableQueue
 from option_baskets.adapters.embedded.table import SqliteTable
+from option_baskets.domain.cadence import Cadence
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.events import Event, EventType
 from option_baskets.domain.facts import Facts
@@ -69,6 +70,7 @@ class Embedded:
         clock: Clock,
         facts: Facts,
         rate: Rate | None,
+        cadence: Cadence | None = None,
         threaded: bool = True,
         durable: bool = True,
         pace: Pace | None = None,
@@ -87,7 +89,7 @@ class Embedded:
             threaded=threaded,
             durable=durable,
         )
-        self.cadence = load_cadence()
+        self.cadence = cadence or load_cadence()
         self._market = market
         self._rate = rate
         self._pace = pace or Pace()

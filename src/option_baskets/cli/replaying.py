@@ -20,7 +20,7 @@ from option_baskets.adapters.facts import load
 from option_baskets.adapters.feeds.canonical import file_name
 from option_baskets.adapters.feeds.recorded import RecordedFeed
 from option_baskets.cli.replay_state import ReplayState
-from option_baskets.domain.cadence import instants
+from option_baskets.domain.cadence import Cadence, instants
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.session import IST, Session
@@ -45,6 +45,7 @@ class Replay:
     with_charges: bool
     inputs: str
     """SHA-256 over all of it: equal inputs, equal bytes out."""
+    cadence: Cadence
     ticks: int
 
     @classmethod
@@ -73,7 +74,7 @@ class Replay:
         if not days:
             raise Invalid(_no_day(directory, recorded, first, last), where="--date")
         sessions = tuple(feed.session(day) for day in days)
-        boundary = load_cadence().boundary
+        cadence = load_cadence(facts)
         paths = [*files, *(directory / file_name(day) for day in days), *sorted(facts.glob("*") if facts else ())]
         settings = f"{version('option-baskets')} {slippage} {stale} {with_charges}"
         return cls(
@@ -84,7 +85,8 @@ class Replay:
             slippage=slippage,
             with_charges=with_charges,
             inputs=_digest(settings, paths),
-            ticks=sum(1 for session in sessions for _ in instants(session, boundary)),
+            cadence=cadence,
+            ticks=sum(1 for session in sessions for _ in instants(session, cadence.boundary)),
         )
 
     def run(
@@ -117,6 +119,7 @@ class Replay:
                 clock=clock,
                 facts=self.facts,
                 rate=None,
+                cadence=self.cadence,
                 threaded=False,
                 durable=False,
                 pace=_PACE,

@@ -53,6 +53,7 @@ def command(
       baskets run a.toml --market recorded:days --speed 60         a recorded day, as it happened
     """
     from option_baskets.adapters.basket_file import load_basket_file
+    from option_baskets.adapters.cadence import load_cadence
     from option_baskets.adapters.facts import load
     from option_baskets.adapters.feeds.recorded import RecordedFeed
     from option_baskets.cli.day_view import Live, show_day, show_result
@@ -80,6 +81,7 @@ def command(
         recorded=RecordedFeed(Path(folder)) if folder else None,
         seed=seed,
         with_charges=not no_charges,
+        cadence=load_cadence(facts),
     )
     tell_of_alerts(console, quiet=running.speed.is_simulated)
     if running.speed.factor > DISTORTS:

@@ -16,6 +16,7 @@ from option_baskets.adapters.brokers.fills import QuotedFills, RecordedFills
 from option_baskets.adapters.clock import RealClock, SimulatedClock, run_real, run_simulated
 from option_baskets.adapters.feeds.recorded import RecordedFeed
 from option_baskets.adapters.feeds.simulated import SimulatedFeed
+from option_baskets.domain.cadence import Cadence
 from option_baskets.domain.errors import Invalid, Unavailable
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.session import IST, Session, contract_close, next_session_day, session_on
@@ -53,6 +54,8 @@ class Running:
     recorded: RecordedFeed | None
     seed: int
     with_charges: bool
+    cadence: Cadence | None = None
+    """None: the package's own table."""
 
     def days(self, first: date | None, count: int | None) -> Iterator[Session]:
         """The sessions to trade, from ``first`` (default: today, or the first recorded day) on.
@@ -121,6 +124,7 @@ class Running:
             clock=clock,
             facts=self.facts,
             rate=Rate(),
+            cadence=self.cadence,
             threaded=not in_simulated_time,
             durable=not in_simulated_time,
         )

@@ -162,7 +162,7 @@ class TradingDay:
         await self._passed(event.at)
 
     async def _duplicates(self, event: Event) -> None:
-        await check_duplicates(self.trading, event)
+        await check_duplicates(self.trading, event, self.cadence[event.type].horizon)
 
     async def _schedule(self, event: Event) -> None:
         session = self.trading.session

@@ -1,4 +1,4 @@
-"""The duplicate check: the last five minutes of every account's order book against our journal.
+"""The duplicate check: the last minutes (five in the table) of every account's order book against our journal.
 
 A duplicate is two broker orders with one tag, or an untagged order that matches one of ours in time, symbol, side and
 quantity. Distinct intents are never duplicates. What is found is alerted once; nothing is cancelled by itself.
@@ -13,17 +13,16 @@ from option_baskets.domain.order import Order, OrderReport
 from option_baskets.engine.desk import AccountKey
 from option_baskets.engine.trading import Trading
 
-LOOK_BACK = timedelta(minutes=5)
 SAME_TIME = timedelta(seconds=5)
 """How close in time an untagged order must be to one of ours to look like a repetition of it."""
 
 
-async def check_duplicates(trading: Trading, event: Event) -> None:
+async def check_duplicates(trading: Trading, event: Event, look_back: timedelta) -> None:
     """Handle ``CheckDuplicateOrders`` over all accounts; an account that does not answer is looked at next time.
 
     What the books say of our own orders is applied too: an update may have been missed.
     """
-    since = event.at - LOOK_BACK
+    since = event.at - look_back
     for account, broker in trading.desk.brokers.items():
         try:
             reports = await broker.orders()
@@ -33,15 +32,17 @@ async def check_duplicates(trading: Trading, event: Event) -> None:
             await trading.desk.report(account[0], report)
         recent = [report for report in reports if report.at >= since]
         if recent:
-            ours = await _ours(trading, account, recent, event.at)
+            ours = await _ours(trading, account, recent, since, event.at)
             for key, message in findings(recent, ours):
                 await _alert_once(trading, account, key, message)
 
 
-async def _ours(trading: Trading, account: AccountKey, recent: Sequence[OrderReport], at: datetime) -> list[Order]:
+async def _ours(
+    trading: Trading, account: AccountKey, recent: Sequence[OrderReport], since: datetime, at: datetime
+) -> list[Order]:
     """Our orders that the reports may be of: those of the look-back, and older ones by their tags."""
     user_id, account_id = account
-    found = await trading.books.orders_between(user_id, at - LOOK_BACK, at + LOOK_BACK)
+    found = await trading.books.orders_between(user_id, since, at + (at - since))
     known = {order.intent.id for order in found}
     for tag in {report.tag for report in recent} - known - {""}:
         older = trading.desk.orders.get(tag) or await trading.books.order(user_id, tag)
