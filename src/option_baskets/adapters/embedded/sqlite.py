@@ -19,7 +19,7 @@ Together = Callable[[sqlite3.Connection, Sequence[Any]], Sequence[Any]]
 exception it failed with; a request that failed has left no trace."""
 
 _NO_MIGRATIONS: Mapping[int, str] = {}
-_CHECKPOINT_PAGES = 30_000
+CHECKPOINT_PAGES = 30_000
 """The write-ahead log is folded back every 120 MB: often enough for reads, seldom enough for a burst of orders."""
 _WAIT_FOR_OTHERS = 5.0
 """Seconds a write waits for another program that holds the file."""
@@ -150,7 +150,7 @@ class SqliteFile:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         connection.execute("PRAGMA temp_store = MEMORY")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
         return connection
 
     def _write_pending(self, loop: asyncio.AbstractEventLoop) -> None:
