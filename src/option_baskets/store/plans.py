@@ -87,21 +87,13 @@ class Plans(Shelf):
 
     async def all_accounts(self) -> list[tuple[str, BrokerAccount]]:
         """(user, account) of everybody, sorted by user and id within each shard: what to connect at start."""
-        found: list[tuple[str, BrokerAccount]] = []
-        for shard in range(self.shards):
-            pk = keys.accounts_of_shard(shard)
-            items = await self._items(CONFIGURATIONS, pk, index=Index.ALLOCATIONS_BY_STRATEGY)
-            found += [(item.pk, self._decode(item, BrokerAccount)) for item in items]
-        return found
+        shards = await self._of_shards(keys.accounts_of_shard, Index.ALLOCATIONS_BY_STRATEGY)
+        return [(item.pk, self._decode(item, BrokerAccount)) for items in shards for item in items]
 
     async def due(self, minute: time) -> list[DueStrategy]:
-        """Every strategy that enters at this minute, sorted by user and id: one query a shard, and its pages."""
-        found: list[DueStrategy] = []
-        for shard in range(self.shards):
-            pk = keys.entry_slot(minute, shard)
-            items = await self._items(CONFIGURATIONS, pk, index=Index.USER_EXECUTION_SCHEDULE)
-            found += self._joined(items)
-        return found
+        """Every strategy that enters at this minute, by shard, user and id: one query a shard, and its pages."""
+        shards = await self._of_shards(lambda shard: keys.entry_slot(minute, shard), Index.USER_EXECUTION_SCHEDULE)
+        return [due for items in shards for due in self._joined(items)]
 
     async def occupied_entry_minutes(self) -> tuple[time, ...]:
         """Minutes at which some strategy enters, ascending: one read a shard, no query."""

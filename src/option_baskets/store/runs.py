@@ -85,12 +85,8 @@ class Runs(Shelf):
 
     async def due_exits(self, at: datetime) -> list[Run]:
         """Runs that are not over and exit in the minute of ``at``: one query a shard, and its pages."""
-        runs: list[Run] = []
-        for shard in range(self.shards):
-            pk = keys.exit_slot(at, shard)
-            items = await self._items(CONFIGURATIONS, pk, index=Index.USER_EXECUTION_SCHEDULE)
-            runs += [self._decode(item, Run) for item in items]
-        return runs
+        shards = await self._of_shards(lambda shard: keys.exit_slot(at, shard), Index.USER_EXECUTION_SCHEDULE)
+        return [self._decode(item, Run) for items in shards for item in items]
 
     async def occupied_exit_minutes(self, day: date) -> Minutes:
         """Minutes of the day at which some run may exit, ascending: one read a shard, no query."""

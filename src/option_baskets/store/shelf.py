@@ -1,5 +1,7 @@
 """The table as typed values: decoding, remembering what is decoded, and paging."""
 
+import asyncio
+from collections.abc import Callable
 from typing import TypeVar
 
 from option_baskets.domain.errors import Conflict
@@ -58,6 +60,12 @@ class Shelf:
             cursor = page.cursor
             if cursor is None:
                 return items
+
+    async def _of_shards(self, partition: Callable[[int], str], index: Index) -> list[list[Item]]:
+        """Every page of an index's partition of each shard; the shards are asked at once."""
+        return await asyncio.gather(
+            *(self._items(CONFIGURATIONS, partition(shard), index=index) for shard in range(self.shards))
+        )
 
     def _decode(self, item: Item, type_: type[T]) -> T:
         """The item's value; bytes that were decoded before are not decoded again."""
