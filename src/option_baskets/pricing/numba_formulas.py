@@ -78,11 +78,16 @@ def _guess(c, rest, excess, x):
 def _place(x, s):
     """Where the deviation ``s`` puts a strike at log distance ``x``, and which formula serves there."""
     inverse_s = 1.0 / s
-    h, half = x * inverse_s, 0.5 * s
+    return inverse_s, *_place_at(x * inverse_s, s)
+
+
+@inlined
+def _place_at(h, s):
+    half = 0.5 * s
     d1 = half - h
     small = s < _SMALL
     z1 = least(select(small, h, abs(d1)), _FARTHEST)
-    return inverse_s, h, half, d1, small, d1 <= 0.0, z1, least(half + h, _FARTHEST)
+    return h, half, d1, small, d1 <= 0.0, z1, least(half + h, _FARTHEST)
 
 
 @inlined
@@ -115,25 +120,36 @@ def _first_side(v, width, r2, upper):
 
 
 @inlined
-def price_and_slopes(f, k, t, vol, d, log_d, sign):
+def standing(f, k, t, vol):
+    """Of one option: the root of time, the deviation and the log distance of its strike over that."""
+    root = math.sqrt(most(t, 0.0))
+    s = least(vol * root, _WIDEST_DEVIATION)
+    return root, s, log_ratio(least(f, k), most(f, k)) / s
+
+
+@inlined
+def weighed(s, h):
+    """The density at d1, the time value over the smaller of forward and strike, and Phi(d1) and Phi(d2) high / low."""
+    _, half, d1, small, outside, z1, z2 = _place_at(h, s)
+    p1, q1, p2, q2 = mills_p(z1), mills_q(z1), mills_p(z2), mills_q(z2)
+    width, r2 = _width(p1, q1, p2, q2, z1, half, small, outside)
+    v = _INVERSE_SQRT_2PI * exp(-0.5 * d1 * d1)
+    upper = not (small | outside)
+    return v, select(upper, 1.0 - v * width, v * width), _first_side(v, width, r2, upper), v * r2
+
+
+@inlined
+def price_and_slopes(f, k, t, vol, d, log_d, sign, root, s, v, value, side1, side2):
     """Price, delta, gamma, theta, vega and rho of one option; ``sign`` is 1 for a call, -1 for a put."""
     low, high = least(f, k), most(f, k)
     time = most(t, 0.0)
-    root = math.sqrt(time)
-    s = least(vol * root, _WIDEST_DEVIATION)
     alive = (s > 0.0) & (low > 0.0)
-    inverse_s, _, half, d1, small, outside, z1, z2 = _place(log_ratio(low, high), s)
-    p1, q1, p2, q2 = mills_p(z1), mills_q(z1), mills_p(z2), mills_q(z2)
-    width, r2 = _width(p1, q1, p2, q2, z1, half, small, outside)
-    v = select(alive, _INVERSE_SQRT_2PI * exp(-0.5 * d1 * d1), 0.0)
-    upper = not (small | outside)
-    value = low * select(upper, 1.0 - v * width, v * width)
-    value = select(alive, most(value, 0.0), 0.0)
-    side = select(f <= k, _first_side(v, width, r2, upper), v * r2 * (low / high))
-    side = select(alive, side, select(f == k, 0.5, 0.0))
+    v = select(alive, v, 0.0)
+    value = select(alive, most(low * value, 0.0), 0.0)
+    side = select(alive, select(f <= k, side1, side2 * (low / high)), select(f == k, 0.5, 0.0))
     price = d * (value + most(sign * (f - k), 0.0))
     inverse_t = select(time > 0.0, 1.0 / time, 0.0)
-    delta, gamma, theta, vega = _slopes(f, k, low, inverse_t, root, s, inverse_s, v, side, d, log_d, sign, price)
+    delta, gamma, theta, vega = _slopes(f, k, low, inverse_t, root, s, 1.0 / s, v, side, d, log_d, sign, price)
     known = (f >= 0.0) & (k >= 0.0) & (vol >= 0.0) & (d > 0.0) & (t < math.inf) & (high < math.inf)
     return known, price, delta, select(alive, gamma, 0.0), theta, vega, -time * price
 

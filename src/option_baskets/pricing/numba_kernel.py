@@ -14,7 +14,7 @@ from numba import njit
 from option_baskets.pricing import numpy_kernel
 from option_baskets.pricing.kernels import Flags, Floats
 from option_baskets.pricing.numba_elementary import select
-from option_baskets.pricing.numba_formulas import MARKED, price_and_slopes, slopes_at, solved
+from option_baskets.pricing.numba_formulas import MARKED, price_and_slopes, slopes_at, solved, standing, weighed
 
 BLOCK: Final = 256
 _NAN: Final = float("nan")
@@ -31,10 +31,22 @@ def _part(column, scratch, start, m):
 
 @njit(nogil=True, cache=True, error_model="numpy", inline="always")
 def _signs(flags, scratch, start, m):
-    """A block of 1 for a call and -1 for a put."""
-    for j in range(m):
-        scratch[j] = 1.0 if flags[(start + j) if flags.size > 1 else 0] else -1.0
+    """A block of 1 for a call and -1 for a put; arithmetic, as a branch would be guessed wrong every other time."""
+    if flags.size > 1:
+        part = flags[start : start + m]
+        for j in range(m):
+            scratch[j] = 2.0 * part[j] - 1.0
+    else:
+        scratch[:m] = 2.0 * flags[0] - 1.0
     return scratch[:m]
+
+
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _store(out, start, m, buffer, row):
+    """A row of the buffer to its place in a result; the loop is a third of the time of assigning the slice."""
+    part = out[start : start + m]
+    for j in range(m):
+        part[j] = buffer[j + row * BLOCK]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -47,8 +59,28 @@ def _greeks_range(f, k, t, vol, d, log_d, flags, o0, o1, o2, o3, o4, o5, begin, 
         ds, logs = _part(d, scratch[4], start, m), _part(log_d, scratch[5], start, m)
         signs = _signs(flags, scratch[6], start, m)
         for i in range(m):
+            buffer[i], buffer[i + BLOCK], buffer[i + 2 * BLOCK] = standing(fs[i], ks[i], ts[i], vols[i])
+        for i in range(m):
+            v, value, side1, side2 = weighed(buffer[i + BLOCK], buffer[i + 2 * BLOCK])
+            buffer[i + 2 * BLOCK] = v
+            buffer[i + 3 * BLOCK] = value
+            buffer[i + 4 * BLOCK] = side1
+            buffer[i + 5 * BLOCK] = side2
+        for i in range(m):
             known, price, delta, gamma, theta, vega, rho = price_and_slopes(
-                fs[i], ks[i], ts[i], vols[i], ds[i], logs[i], signs[i]
+                fs[i],
+                ks[i],
+                ts[i],
+                vols[i],
+                ds[i],
+                logs[i],
+                signs[i],
+                buffer[i],
+                buffer[i + BLOCK],
+                buffer[i + 2 * BLOCK],
+                buffer[i + 3 * BLOCK],
+                buffer[i + 4 * BLOCK],
+                buffer[i + 5 * BLOCK],
             )
             buffer[i] = select(known, price, _NAN)
             buffer[i + BLOCK] = select(known, delta, _NAN)
@@ -56,12 +88,12 @@ def _greeks_range(f, k, t, vol, d, log_d, flags, o0, o1, o2, o3, o4, o5, begin, 
             buffer[i + 3 * BLOCK] = select(known, theta, _NAN)
             buffer[i + 4 * BLOCK] = select(known, vega, _NAN)
             buffer[i + 5 * BLOCK] = select(known, rho, _NAN)
-        o0[start : start + m] = buffer[:m]
-        o1[start : start + m] = buffer[BLOCK : BLOCK + m]
-        o2[start : start + m] = buffer[2 * BLOCK : 2 * BLOCK + m]
-        o3[start : start + m] = buffer[3 * BLOCK : 3 * BLOCK + m]
-        o4[start : start + m] = buffer[4 * BLOCK : 4 * BLOCK + m]
-        o5[start : start + m] = buffer[5 * BLOCK : 5 * BLOCK + m]
+        _store(o0, start, m, buffer, 0)
+        _store(o1, start, m, buffer, 1)
+        _store(o2, start, m, buffer, 2)
+        _store(o3, start, m, buffer, 3)
+        _store(o4, start, m, buffer, 4)
+        _store(o5, start, m, buffer, 5)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -74,7 +106,7 @@ def _volatility_range(p, f, k, t, d, flags, o0, begin, end):
         signs = _signs(flags, scratch[5], start, m)
         for i in range(m):
             buffer[i] = solved(ps[i], fs[i], ks[i], ts[i], ds[i], signs[i])[0]
-        o0[start : start + m] = buffer[:m]
+        _store(o0, start, m, buffer, 0)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -96,12 +128,12 @@ def _fused_range(p, f, k, t, d, log_d, flags, o0, o1, o2, o3, o4, o5, begin, end
             buffer[i + 3 * BLOCK] = theta
             buffer[i + 4 * BLOCK] = vega
             buffer[i + 5 * BLOCK] = rho
-        o0[start : start + m] = buffer[:m]
-        o1[start : start + m] = buffer[BLOCK : BLOCK + m]
-        o2[start : start + m] = buffer[2 * BLOCK : 2 * BLOCK + m]
-        o3[start : start + m] = buffer[3 * BLOCK : 3 * BLOCK + m]
-        o4[start : start + m] = buffer[4 * BLOCK : 4 * BLOCK + m]
-        o5[start : start + m] = buffer[5 * BLOCK : 5 * BLOCK + m]
+        _store(o0, start, m, buffer, 0)
+        _store(o1, start, m, buffer, 1)
+        _store(o2, start, m, buffer, 2)
+        _store(o3, start, m, buffer, 3)
+        _store(o4, start, m, buffer, 4)
+        _store(o5, start, m, buffer, 5)
 
 
 def _logs(discount: Floats) -> Floats:
@@ -134,19 +166,19 @@ def _finish(inputs: tuple[Floats, ...], flags: Flags, rows: tuple[Floats, ...]) 
 def greeks(inputs: tuple[Floats, ...], is_call: Flags, size: int, threads: int) -> tuple[Floats, ...]:
     """Price, delta, gamma, theta, vega, rho."""
     rows = tuple(np.empty(size) for _ in range(6))
-    _spread(_greeks_range, (*inputs, _logs(inputs[4]), is_call, *rows), size, threads)
+    _spread(_greeks_range, (*inputs, _logs(inputs[4]), is_call.view(np.uint8), *rows), size, threads)
     return rows
 
 
 def volatility(inputs: tuple[Floats, ...], is_call: Flags, size: int, threads: int) -> tuple[Floats, ...]:
     """The implied volatility."""
     rows = (np.empty(size),)
-    _spread(_volatility_range, (*inputs, is_call, *rows), size, threads)
+    _spread(_volatility_range, (*inputs, is_call.view(np.uint8), *rows), size, threads)
     return _finish(inputs, is_call, rows)
 
 
 def volatility_and_greeks(inputs: tuple[Floats, ...], is_call: Flags, size: int, threads: int) -> tuple[Floats, ...]:
     """The implied volatility and, at it, delta, gamma, theta, vega, rho."""
     rows = tuple(np.empty(size) for _ in range(6))
-    _spread(_fused_range, (*inputs, _logs(inputs[4]), is_call, *rows), size, threads)
+    _spread(_fused_range, (*inputs, _logs(inputs[4]), is_call.view(np.uint8), *rows), size, threads)
     return _finish(inputs, is_call, rows)
