@@ -11,12 +11,15 @@ _COMMANDS = {
     "chain": "An option chain of a recorded day, with volatilities and Greeks.",
     "check": "Check basket files and say what to mend.",
     "import": "Turn market data files into the canonical form.",
+    "new": "Write a basket file from a template.",
     "payoff": "What a file's strategies would make and risk, with margins.",
     "replay": "Run baskets over recorded days.",
     "restore": "Put the books of a backup into the data folder.",
     "run": "Run the trading day: real or accelerated clock.",
+    "schema": "The JSON Schema of basket files, for editors.",
     "simulate": "Write simulated days in the canonical form.",
     "smile": "Implied volatility over strikes on a recorded day.",
+    "templates": "The strategies that come with the package.",
 }
 
 

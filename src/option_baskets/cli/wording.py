@@ -33,7 +33,7 @@ def strike_in_words(strike: Strike | None) -> str:
         case StrikeRule.DELTA:
             return f"delta {strike.value:f}"
         case StrikeRule.OF_LEG:
-            return f"leg {strike.leg} {strike.points:+f} pt"
+            return f"leg {strike.leg} {strike.points:+f} pt" if strike.points else f"as leg {strike.leg}"
 
 
 def _picked(strike: Strike) -> str:

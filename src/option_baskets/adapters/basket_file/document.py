@@ -6,7 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from option_baskets.adapters.basket_file.fields import Fields, one_of, shown
-from option_baskets.adapters.basket_file.names import check_identifier, slug
+from option_baskets.adapters.basket_file.names import slug
 from option_baskets.adapters.basket_file.plan import read_strategy
 from option_baskets.domain.allocation import MAX_LOTS, Allocation
 from option_baskets.domain.basket import MAX_STRATEGIES, Basket, BrokerAccount, Mode, Strategy
@@ -45,15 +45,14 @@ class BasketFile:
 
 def read_document(fields: Fields, underlyings: Collection[str] | None) -> BasketFile:
     """The content of a file's outermost table; while its report has any problem the result must not be used."""
-    number = fields.raw("format", str(FORMAT), required=False)
-    if fields.has("format") and shown(number) != str(FORMAT):
-        fields.add("format", f"{shown(number)} is not a format this version reads; write format = {FORMAT}")
+    fields.fixed("format", FORMAT, "is not a format this version reads")
     basket = _basket(fields)
     accounts = _accounts(fields, basket.mode)
     known = [account.id for account in accounts]
     strategies: list[Strategy] = []
     allocations: list[Allocation] = []
-    for strategy_fields in fields.tables("strategies", "[[strategies]]"):
+    most = f"a basket has at most {MAX_STRATEGIES}. Move some to another file"
+    for strategy_fields in fields.tables("strategies", "[[strategies]]", most=MAX_STRATEGIES, limit=most):
         name = strategy_fields.name("name", "0920 straddle")
         strategy_id = f"{basket.id}.{slug(name)}"
         twin = next((each.name for each in strategies if each.id == strategy_id), None)
@@ -69,9 +68,6 @@ def read_document(fields: Fields, underlyings: Collection[str] | None) -> Basket
                 strategy_fields.add(path, message)
         strategies.append(strategy)
         allocations += sorted(own.values(), key=lambda each: each.priority)
-    if len(strategies) > MAX_STRATEGIES:
-        most = f"a basket has at most {MAX_STRATEGIES}. Move some to another file"
-        fields.add("strategies", f"{len(strategies)} strategies; {most}")
     fields.close()
     return BasketFile(basket=basket, accounts=accounts, strategies=tuple(strategies), allocations=tuple(allocations))
 
@@ -95,8 +91,7 @@ def _basket(fields: Fields) -> Basket:
 def _accounts(fields: Fields, mode: Mode) -> tuple[BrokerAccount, ...]:
     accounts: list[BrokerAccount] = []
     for table in fields.tables("accounts", "[[accounts]]"):
-        account_id = table.text("id", "zerodha-1")
-        check_identifier(table, "id", account_id, most=40)
+        account_id = table.identifier("id", "zerodha-1", most=40)
         if account_id and account_id in [each.id for each in accounts]:
             table.add("id", f"{shown(account_id)} is taken by an earlier account; give it another id")
         broker = table.choice("broker", BrokerName, BrokerName.PAPER, BrokerName.PAPER)

@@ -13,6 +13,7 @@ from option_baskets.domain.errors import Invalid, Problem
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
+IDENTIFIER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _MOST = Decimal(10) ** 12
 _SHOWN = 60
@@ -150,6 +151,18 @@ class Fields:
             self.add(key, f"missing; write for example {_assignment(key, str(example))}")
         return self._table.get(key)
 
+    def fixed(self, key: str, value: int, otherwise: str) -> None:
+        """A key that may be left out and has one value only; ``otherwise`` says what any other value is."""
+        found = self.raw(key, str(value), required=False)
+        if self.has(key) and shown(found) != str(value):
+            self.add(key, f"{shown(found)} {otherwise}; write {key} = {value}")
+
+    def never(self, key: str, why: str) -> None:
+        """A key that has no place here although it has one in tables of this kind."""
+        self._asked.append(key)
+        if self.has(key):
+            self.add(key, why)
+
     def text(self, key: str, example: str, default: str | None = None) -> str:
         value = self.raw(key, shown(example), required=default is None)
         if value is None:
@@ -159,12 +172,21 @@ class Fields:
                 key, f"{shown(value)} is not text; write it in quotes, for example {_assignment(key, shown(example))}"
             )
             return default or ""
+        if not value:
+            self.add(key, f'"" is empty; write for example {_assignment(key, shown(example))}')
+        return value
+
+    def identifier(self, key: str, example: str, default: str | None = None, *, most: int) -> str:
+        """Text that can be part of a stored key."""
+        value = self.text(key, example, default)
+        if value and (len(value) > most or not IDENTIFIER.fullmatch(value)):
+            self.add(key, f"{shown(value)} is no id; use at most {most} letters, digits and -_. between them")
         return value
 
     def name(self, key: str, example: str) -> str:
         """Text for people: not blank, one line, at most 80 characters."""
         value = self.text(key, example)
-        if self.has(key) and isinstance(self._table[key], str) and not (value.strip() and value.isprintable()):
+        if value and not (value.strip() and value.isprintable()):
             self.add(
                 key, f"{shown(value)} is blank or not one line; write for example {_assignment(key, shown(example))}"
             )
@@ -246,7 +268,7 @@ class Fields:
         if match is not None:
             return time(int(match[1]), int(match[2]))
         padded = f"0{text}"
-        if isinstance(self._table.get(key), str):
+        if text:
             example = padded if _CLOCK.fullmatch(padded) else example
             self.add(
                 key,
@@ -262,10 +284,14 @@ class Fields:
             self.add(key, f"{shown(value)} is not a table; write for example {_assignment(key, str(example))}")
         return None
 
-    def tables(self, key: str, header: str) -> Iterator["Fields"]:
-        """The tables of an array, which must not be empty. ``header`` is how a person starts one."""
+    def tables(self, key: str, header: str, *, most: int | None = None, limit: str = "") -> Iterator["Fields"]:
+        """The tables of an array, which must not be empty. ``header`` is how a person starts one; ``limit`` says that
+        there are at most ``most``, and the way out."""
         path = extend(self.where, key)
-        for index, value in self.elements(key, f"a table {header}", required=True):
+        values = self.elements(key, f"a table {header}", required=True)
+        if most is not None and len(values) > most:
+            self.add(key, f"{len(values)} {key}; {limit}")
+        for index, value in values:
             yield type(self)(value, extend(path, index), self.report, self)
 
     def elements(self, key: str, example: str, *, required: bool = False) -> list[tuple[int, object]]:

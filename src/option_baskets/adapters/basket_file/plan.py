@@ -5,7 +5,6 @@ from datetime import time
 from decimal import Decimal
 
 from option_baskets.adapters.basket_file.fields import Fields, one_of, shown
-from option_baskets.adapters.basket_file.names import check_identifier
 from option_baskets.adapters.basket_file.strike import read_strike
 from option_baskets.domain.basket import (
     MAX_LEGS,
@@ -110,11 +109,10 @@ def _expiry(fields: Fields, default: ExpiryRule) -> ExpiryRule | None:
 
 def _legs(fields: Fields) -> tuple[LegSpec, ...]:
     legs: list[LegSpec] = []
-    for position, leg_fields in enumerate(fields.tables("legs", "[[strategies.legs]]"), 1):
+    most = f"a strategy has at most {MAX_LEGS}. Move some to another strategy"
+    for position, leg_fields in enumerate(fields.tables("legs", "[[strategies.legs]]", most=MAX_LEGS, limit=most), 1):
         leg = _leg(leg_fields, str(position), [earlier.id for earlier in legs])
         legs.append(leg)
-    if len(legs) > MAX_LEGS:
-        fields.add("legs", f"{len(legs)} legs; a strategy has at most {MAX_LEGS}. Move some to another strategy")
     by_id = {leg.id: leg for leg in legs}
     for index, leg in enumerate(legs):
         named = leg.strike.leg if leg.strike is not None else None
@@ -124,8 +122,7 @@ def _legs(fields: Fields) -> tuple[LegSpec, ...]:
 
 
 def _leg(fields: Fields, position: str, earlier: list[str]) -> LegSpec:
-    leg_id = fields.text("id", "hedge", position)
-    check_identifier(fields, "id", leg_id, most=20)
+    leg_id = fields.identifier("id", "hedge", position, most=20)
     if leg_id in earlier:
         fields.add(
             "id" if fields.has("id") else "",
@@ -151,11 +148,10 @@ def _leg(fields: Fields, position: str, earlier: list[str]) -> LegSpec:
 
 
 def _strike(fields: Fields, earlier: list[str], *, is_future: bool) -> Strike | None:
-    if is_future and fields.has("strike"):
-        fields.raw("strike", "", required=False)
-        fields.add("strike", 'a future has no strike; remove this key, or write type = "CE" or "PE"')
+    if is_future:
+        fields.never("strike", 'a future has no strike; remove this key, or write type = "CE" or "PE"')
         return None
-    table = fields.table("strike", '{ rule = "atm", offset = 0 }', required=fields.is_good("type") and not is_future)
+    table = fields.table("strike", '{ rule = "atm", offset = 0 }', required=fields.is_good("type"))
     return read_strike(table, earlier) if table is not None else None
 
 

@@ -1,0 +1,225 @@
+"""Templates: each is checked, fitted to every underlying, and traded on a simulated day."""
+
+import json
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from option_baskets.adapters.basket_file import load_basket_file, parse_basket
+from option_baskets.adapters.facts import load
+from option_baskets.adapters.feeds.canonical import write
+from option_baskets.adapters.feeds.simulated import SimulatedMarket
+from option_baskets.adapters.feeds.simulated.recording import record
+from option_baskets.adapters.templates import STEP, Template, template, templates
+from option_baskets.cli import main
+from option_baskets.cli.replaying import Replay
+from option_baskets.domain.basket import Series, StrikeRule
+from option_baskets.domain.contract import Side
+from option_baskets.domain.errors import NotFound
+from option_baskets.domain.instrument import strike_step
+from option_baskets.engine.report import as_json
+
+ROOT = Path(__file__).parent.parent.parent
+FOLDER = ROOT / "src" / "option_baskets" / "templates"
+FACTS = load()
+DAY = date(2026, 11, 18)
+"""A Wednesday: the nearest expiry is in three trading days and monthly, so that weekly 0 and 1 and futures differ."""
+NAMED_BY_THE_PLATFORM = {
+    *("short-straddle", "long-straddle", "short-strangle", "long-strangle", "strip", "strap"),
+    *("bull-call-spread", "bear-put-spread", "bull-put-spread", "bear-call-spread"),
+    *("iron-condor", "iron-butterfly", "call-butterfly", "put-butterfly", "call-condor", "put-condor"),
+    *("call-calendar", "put-calendar", "double-calendar", "call-diagonal"),
+    *("call-ratio-spread", "put-ratio-spread", "call-back-spread", "put-back-spread"),
+    *("jade-lizard", "batman", "covered-call", "protective-put", "collar"),
+    *("synthetic-long", "synthetic-short", "box"),
+}
+
+
+def baskets(*words: object) -> Result:
+    return CliRunner(env={"COLUMNS": "116"}).invoke(main, [str(word) for word in words])
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+    """What became of each template on the simulated day, by the name of its basket."""
+    days = tmp_path_factory.mktemp("day")
+    write(record(SimulatedMarket(FACTS, DAY, seed=7, underlyings=("NIFTY",))), days)
+    replay = Replay.prepare(
+        days,
+        sorted(FOLDER.glob("*.toml")),
+        first=DAY,
+        last=DAY,
+        slippage=Decimal(0),
+        stale=None,
+        with_charges=True,
+        facts=None,
+    )
+    session = json.loads(json.dumps(as_json(replay.run(None))))["sessions"][0]
+    assert session["alerts"] == []
+    assert session["refused"] == []
+    return {run["basket"]: run for run in session["runs"]}
+
+
+def test_the_well_known_strategies_are_there_under_their_names() -> None:
+    names = [each.name for each in templates()]
+    assert len(names) >= 30
+    assert set(names) >= NAMED_BY_THE_PLATFORM
+    assert names == sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def test_the_examples_lead_to_the_one_copy() -> None:
+    assert (ROOT / "examples" / "templates").resolve() == FOLDER.resolve()
+
+
+def test_an_installed_package_has_them() -> None:
+    from hatchling.builders.wheel import WheelBuilder
+
+    packed = {each.distribution_path for each in WheelBuilder(str(ROOT)).recurse_included_files()}
+    assert {f"option_baskets/templates/{each.name}.toml" for each in templates()} <= packed
+
+
+@pytest.mark.parametrize("each", templates(), ids=lambda each: each.name)
+class TestTemplate:
+    def test_it_is_checked_and_says_when_it_is_used(self, each: Template) -> None:
+        assert baskets("check", FOLDER / f"{each.name}.toml").exit_code == 0
+        first, second = each.text.splitlines()[:2]
+        assert first.startswith("# When ")
+        assert first.endswith(".")
+        assert not second.startswith("#")
+
+    def test_it_is_entered_and_closed_as_it_is_written(self, each: Template, runs: dict[str, dict[str, Any]]) -> None:
+        run = runs[each.basket.basket.name]
+        assert (run["status"], run["reason"]) == ("CLOSED", None)
+        traded = {leg["leg"]: leg for leg in run["legs"]}
+        for leg in each.strategy.legs:
+            assert traded[leg.id]["side"] == leg.side
+            assert traded[leg.id]["contract"]["type"] == leg.type
+            assert traded[leg.id]["lots"] == leg.ratio
+            assert traded[leg.id]["exit_reason"] in {"time", "stop", "target"}
+        assert len(run["legs"]) == len(each.strategy.legs)
+        expiries = {leg["contract"]["expiry"] for leg in run["legs"]}
+        assert len(expiries) == len({each.strategy.expiry_rule(leg) for leg in each.strategy.legs})
+
+    def test_its_wings_stand_where_it_says(self, each: Template, runs: dict[str, dict[str, Any]]) -> None:
+        strikes = {leg["leg"]: leg["contract"]["strike"] for leg in runs[each.basket.basket.name]["legs"]}
+        for leg in each.strategy.legs:
+            if leg.strike is not None and leg.strike.rule is StrikeRule.OF_LEG:
+                assert leg.strike.points is not None
+                away = (Decimal(strikes[leg.id]) - Decimal(strikes[leg.strike.leg])) * leg.type.out_of_money
+                assert away == leg.strike.points
+
+    def test_it_fits_every_underlying_in_as_many_steps(self, each: Template) -> None:
+        for underlying in FACTS.names:
+            step = strike_step(FACTS, underlying, DAY)
+            found = parse_basket(each.fitted(underlying, step), FACTS.names)
+            (strategy,) = found.strategies
+            assert strategy.underlying == underlying
+            assert underlying in found.basket.name
+            for mine, theirs in zip(each.strategy.legs, strategy.legs, strict=True):
+                if mine.strike is None or mine.strike.points is None:
+                    assert theirs.strike == mine.strike
+                    continue
+                assert theirs.strike is not None
+                assert theirs.strike.points is not None
+                assert mine.strike.points % STEP == 0
+                assert theirs.strike.points / step == mine.strike.points / STEP
+
+
+def test_calendars_and_diagonals_trade_two_expiries_with_the_later_one_bought(runs: dict[str, dict[str, Any]]) -> None:
+    two = {each.name for each in templates() if any(leg.expiry is not None for leg in each.strategy.legs)}
+    assert len(two) >= 6
+    for each in (template(name) for name in two):
+        legs = runs[each.basket.basket.name]["legs"]
+        near, later = sorted({leg["contract"]["expiry"] for leg in legs})
+        assert {leg["side"] for leg in legs if leg["contract"]["expiry"] == near} == {Side.SELL}
+        assert {leg["side"] for leg in legs if leg["contract"]["expiry"] == later} == {Side.BUY}
+
+
+def test_futures_are_beside_options_of_their_own_month() -> None:
+    for each in templates():
+        if any(not leg.type.is_option for leg in each.strategy.legs):
+            assert each.strategy.expiry.series is Series.MONTHLY
+
+
+# ---------------------------------------------------------------- baskets templates
+
+
+def test_the_list_has_name_legs_and_use_of_every_template() -> None:
+    result = baskets("templates")
+    assert result.exit_code == 0
+    for each in templates():
+        assert f"\n{each.name} " in result.output
+    said = " ".join(result.output.split())
+    assert "BUY CE as leg near, weekly +1" in said
+    assert "SELL 2 x CE leg long +200 pt" in said
+    assert "…" not in said
+
+
+def test_the_list_can_be_narrowed() -> None:
+    said = baskets("templates", "calendar").output
+    assert "double-calendar" in said
+    assert "iron-condor" not in said
+    nothing = baskets("templates", "moon")
+    assert nothing.exit_code == 1
+    assert "no template has 'moon'" in nothing.output
+
+
+# ---------------------------------------------------------------- baskets new
+
+
+def test_new_writes_a_file_that_check_takes(tmp_path: Path) -> None:
+    out = tmp_path / "mine.toml"
+    result = baskets("new", "iron-condor", "--underlying", "banknifty", "--out", out, "--date", DAY)
+    assert result.exit_code == 0
+    assert "Iron condor on BANKNIFTY, strikes 100 points apart" in result.output
+    (strategy,) = load_basket_file(out, FACTS.names).strategies
+    wing = strategy.legs[2].strike
+    assert wing is not None
+    assert wing.points == 400, "200 points of NIFTY are four steps"
+    assert baskets("check", out).exit_code == 0
+
+
+def test_new_for_nifty_is_the_template_itself(tmp_path: Path) -> None:
+    out = tmp_path / "mine.toml"
+    assert baskets("new", "Double calendar", "--out", out, "--date", DAY).exit_code == 0
+    assert out.read_text(encoding="utf-8") == template("double-calendar").text
+
+
+def test_new_never_overwrites(tmp_path: Path) -> None:
+    out = tmp_path / "mine.toml"
+    out.write_text("mine", encoding="utf-8")
+    result = baskets("new", "box", "--out", out)
+    assert result.exit_code == 1
+    assert "is there already and is not overwritten; give another name" in result.output
+    assert out.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("iron-condr",), "there is no template 'iron-condr'; did you mean \"iron-condor\"?"),
+        (("box", "--underlying", "NIFTI"), "'NIFTI' is not an underlying with facts"),
+    ],
+)
+def test_new_says_what_to_write_instead_and_writes_nothing(tmp_path: Path, words: tuple[str, ...], told: str) -> None:
+    out = tmp_path / "mine.toml"
+    result = baskets("new", *words, "--out", out, "--date", DAY)
+    assert result.exit_code == 1
+    assert told in result.output
+    assert not out.exists()
+
+
+def test_new_into_a_folder_that_is_not_there_is_explained(tmp_path: Path) -> None:
+    result = baskets("new", "box", "--out", tmp_path / "none" / "mine.toml", "--date", DAY)
+    assert result.exit_code == 1
+    assert "No such file or directory" in result.output
+
+
+def test_an_unlike_name_is_only_told_where_the_list_is() -> None:
+    with pytest.raises(NotFound) as error:
+        template("zzz")
+    assert str(error.value) == "there is no template 'zzz'; `baskets templates` lists them"
