@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from option_baskets.adapters.embedded.table import SqliteTable
@@ -51,11 +51,16 @@ ADAPTERS = {"sqlite": threaded, "sqlite-inline": inline, "dynamodb": dynamo}
 
 
 @pytest.fixture(params=ADAPTERS)
-def opener(request: pytest.FixtureRequest) -> Opener:
+def adapter(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def opener(adapter: str, request: pytest.FixtureRequest) -> Opener:
     """Opens the table that belongs to a folder, empty if the folder is."""
-    adapter = ADAPTERS[request.param]
-    engine = request.getfixturevalue("engine") if adapter is dynamo else None
-    return lambda path, hand: adapter(path, hand, engine)
+    engine = request.getfixturevalue("engine") if adapter == "dynamodb" else None
+    return lambda path, hand: ADAPTERS[adapter](path, hand, engine)
 
 
 @pytest.fixture
@@ -425,13 +430,16 @@ async def run_and_compare(table: Table, moments: list[list[list[Write]]]) -> Non
                 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(moments=moments)
-def test_any_commits_in_any_moments_do_what_a_dictionary_does(opener: Opener, moments: list[list[list[Write]]]) -> None:
-    async def scenario(folder: str) -> None:
-        table = await opener(Path(folder), Hand())
-        await run_and_compare(table, moments)
-        await table.close()
+def test_any_commits_in_any_moments_do_what_a_dictionary_does(adapter: str, opener: Opener) -> None:
+    @settings(max_examples=8 if adapter == "dynamodb" else 40, deadline=None)
+    @given(moments=moments)
+    def hold(moments: list[list[list[Write]]]) -> None:
+        async def scenario(folder: str) -> None:
+            table = await opener(Path(folder), Hand())
+            await run_and_compare(table, moments)
+            await table.close()
 
-    with TemporaryDirectory() as folder:
-        asyncio.run(scenario(folder))
+        with TemporaryDirectory() as folder:
+            asyncio.run(scenario(folder))
+
+    hold()
