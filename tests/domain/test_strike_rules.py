@@ -365,6 +365,29 @@ def test_without_a_reference_price_nothing_can_be_measured(rule: Strike) -> None
     assert '"synthetic" or "future" may have a price' in message
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        percent("0.5"),
+        exactly("26150"),
+        premium(Pick.AT_LEAST, "50"),
+        premium(Pick.AT_MOST, "50"),
+        between("40", "60"),
+        of_straddle(Pick.AT_LEAST, "25"),
+        width("0.5"),
+    ],
+)
+def test_what_is_known_later_changes_nothing(rule: Strike) -> None:
+    made = market()
+    before = resolved(rule, CE, made)
+    later = AT + timedelta(microseconds=1)
+    made.set("NIFTY", later, "25850")
+    for strike in CALLS:
+        made.set(option_at(strike, CE), later, "50")
+        made.set(option_at(strike, PE), later, "500")
+    assert resolved(rule, CE, made) == before
+
+
 # ---------------------------------------------------------------- any chain
 
 TICK = Decimal("0.05")

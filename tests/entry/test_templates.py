@@ -1,7 +1,7 @@
 """Templates: each is checked, fitted to every underlying, and traded on a simulated day."""
 
 import json
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,16 +12,21 @@ from click.testing import CliRunner, Result
 from option_baskets.adapters.basket_file import load_basket_file, parse_basket
 from option_baskets.adapters.facts import load
 from option_baskets.adapters.feeds.canonical import write
+from option_baskets.adapters.feeds.recorded import RecordedFeed
 from option_baskets.adapters.feeds.simulated import SimulatedMarket
 from option_baskets.adapters.feeds.simulated.recording import record
 from option_baskets.adapters.templates import STEP, Template, template, templates
 from option_baskets.cli import main
 from option_baskets.cli.replaying import Replay
 from option_baskets.domain.basket import Series, StrikeRule
-from option_baskets.domain.contract import Side
+from option_baskets.domain.contract import ContractType, Side
 from option_baskets.domain.errors import NotFound
 from option_baskets.domain.instrument import strike_step
+from option_baskets.domain.session import IST
 from option_baskets.engine.report import as_json
+from option_baskets.pricing import implied_volatility, price_and_greeks
+from option_baskets.pricing.chain import parity_forward
+from tests.engine.small_market import option
 
 ROOT = Path(__file__).parent.parent.parent
 FOLDER = ROOT / "src" / "option_baskets" / "templates"
@@ -44,10 +49,15 @@ def baskets(*words: object) -> Result:
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]:
+def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("day")
+    write(record(SimulatedMarket(FACTS, DAY, seed=7, underlyings=("NIFTY",))), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(days: Path) -> dict[str, dict[str, Any]]:
     """What became of each template on the simulated day, by the name of its basket."""
-    days = tmp_path_factory.mktemp("day")
-    write(record(SimulatedMarket(FACTS, DAY, seed=7, underlyings=("NIFTY",))), days)
     replay = Replay.prepare(
         days,
         sorted(FOLDER.glob("*.toml")),
@@ -137,6 +147,43 @@ def test_calendars_and_diagonals_trade_two_expiries_with_the_later_one_bought(ru
         near, later = sorted({leg["contract"]["expiry"] for leg in legs})
         assert {leg["side"] for leg in legs if leg["contract"]["expiry"] == near} == {Side.SELL}
         assert {leg["side"] for leg in legs if leg["contract"]["expiry"] == later} == {Side.BUY}
+
+
+def test_legs_chosen_by_delta_have_the_nearest_delta_of_their_chain(
+    days: Path, runs: dict[str, dict[str, Any]]
+) -> None:
+    """Each option of the nearest expiry at the volatility its own price implies, on the forward parity gives."""
+    market = RecordedFeed(days).market(DAY)
+    snapshot = market.snapshot(datetime.combine(DAY, time(9, 20), IST))
+    expiry = snapshot.expiries("NIFTY")[0]
+    strikes = snapshot.strikes("NIFTY", expiry)
+    prices = {
+        (strike, type_): float(quote.last)
+        for strike in strikes
+        for type_ in ("CE", "PE")
+        if (quote := snapshot.quote(option("NIFTY", expiry, strike, type_)))
+    }
+    forward = parity_forward(
+        [float(strike) for strike in strikes],
+        *([prices[strike, type_] for strike in strikes] for type_ in ("CE", "PE")),
+    )
+    closes = datetime.combine(expiry, time(15, 40), IST)
+    years = (closes - snapshot.at) / timedelta(days=365)
+    seen = 0
+    for each in templates():
+        traded = {leg["leg"]: Decimal(leg["contract"]["strike"] or 0) for leg in runs[each.basket.basket.name]["legs"]}
+        for leg in each.strategy.legs:
+            if leg.strike is None or leg.strike.rule is not StrikeRule.DELTA:
+                continue
+            seen += 1
+            off = {}
+            for strike in strikes:
+                is_call = leg.type is ContractType.CE
+                volatility = implied_volatility(prices[strike, leg.type], forward, float(strike), years, is_call)
+                delta = float(price_and_greeks(forward, float(strike), years, volatility, is_call).delta)
+                off[strike] = abs(abs(delta) - float(leg.strike.value or 0))
+            assert traded[leg.id] == min(off, key=lambda strike: off[strike] if off[strike] == off[strike] else 9)
+    assert seen >= 10
 
 
 def test_futures_are_beside_options_of_their_own_month() -> None:
