@@ -79,11 +79,15 @@ Write = Put | Delete
 class Page:
     items: tuple[Item, ...]
     cursor: str | None = None
-    """Give it back to go on; None at the end."""
+    """Give it back to go on; None at the end. The page after it may be empty."""
 
 
 class Table(Protocol):
-    """Both tables, so that writes that belong together commit together."""
+    """Both tables, so that writes that belong together commit together.
+
+    What it takes is in ``store/limits.py``. An impossible key is Invalid to read as to write. An index may lag behind
+    its table; what is decided by must be read by primary key.
+    """
 
     async def get(self, table: TableName, pk: str, sk: str) -> Item | None:
         """The item, strongly consistent; None where there is none or it has expired."""
@@ -101,16 +105,22 @@ class Table(Protocol):
         limit: int = 1000,
         cursor: str | None = None,
     ) -> Page:
-        """Items of one partition ordered by sort key (bytewise UTF-8). ``between`` is inclusive on both ends."""
+        """Items of one partition ordered by sort key (bytewise UTF-8). ``between`` is inclusive on both ends.
+
+        A page holds ``limit`` items unless the range ends; by primary key it is strongly consistent.
+        """
         ...
 
     async def commit(self, writes: Sequence[Write]) -> None:
         """Write all or nothing, durably, at most 100 writes, each key at most once.
 
+        Commits of one object that touch the same item follow each other in the order of their calls.
+
         Raises:
             Conflict: an ``expected`` version did not hold.
-            Invalid: more than 100 writes, a key twice, an item over 400 KB, an empty key.
-            Unavailable: the engine cannot take the write now (locked, full, unreachable).
+            Invalid: more than 100 writes or 4 MB, a key twice, an item over 400 KB, an impossible key.
+            Unavailable: the engine cannot take the write now (locked, full, unreachable); nothing was written.
+            Unclear: the engine did not answer; read what was to be written before deciding anything.
         """
         ...
 

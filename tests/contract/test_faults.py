@@ -145,6 +145,35 @@ def test_the_pauses_grow_and_are_random() -> None:
     assert averages[0] < averages[2] < averages[4]
 
 
+async def test_a_caller_that_gives_up_lets_nobody_overtake_those_before_it(table: DynamoTable) -> None:
+    gate, arrived = asyncio.Event(), asyncio.Event()
+
+    async def held(_: Any) -> None:
+        arrived.set()
+        await gate.wait()
+
+    sent = disturb(table, "TransactWriteItems", held)
+    first = asyncio.create_task(table.commit([put("a", b"1", expected=0)]))
+    hasty = asyncio.create_task(table.commit([put("a", b"2")]))
+    last = asyncio.create_task(table.commit([put("a", b"3", expected=1)]))
+    await arrived.wait()
+    hasty.cancel()
+    await asyncio.wait([hasty])
+    other = await table.get(CONFIGURATIONS, "u", "b")  # time enough for ``last`` to be sent, if it were not waiting
+    assert (other, len(sent)) == (None, 1)
+    gate.set()
+    await asyncio.gather(first, last)
+    item = await table.get(CONFIGURATIONS, "u", "a")
+    assert item is not None and item.body == b"3"
+
+
+async def test_a_thousand_requests_at_once_are_all_answered(table: DynamoTable, pauses: Pauses) -> None:
+    await asyncio.gather(*(table.commit([put(f"{n:03}", expected=0)]) for n in range(500)))
+    found = await asyncio.gather(*(table.get(CONFIGURATIONS, "u", f"{n:03}") for n in range(500)))
+    assert all(found)
+    assert pauses.attempts == []
+
+
 # ---------------------------------------------------------------- what does not pass
 
 

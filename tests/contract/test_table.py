@@ -148,6 +148,26 @@ async def test_of_fifty_that_create_one_item_at_once_exactly_one_wins(table: Tab
     assert [await bodies(table, f"own-{n}") == [b"{}"] for n in range(50)] == won
 
 
+async def test_of_fifty_that_create_one_item_over_five_connections_exactly_one_wins(
+    opener: Opener, tmp_path: Path, hand: Hand
+) -> None:
+    tables = [await opener(tmp_path, hand) for _ in range(5)]
+
+    async def create(number: int) -> bool:
+        try:
+            await tables[number % 5].commit([put(f"own-{number}"), put("one", str(number).encode(), expected=0)])
+        except Conflict:
+            return False
+        return True
+
+    won = await asyncio.gather(*map(create, range(50)))
+    assert won.count(True) == 1
+    assert await bodies(tables[0], "one") == [str(won.index(True)).encode()]
+    assert [await bodies(tables[1], f"own-{n}") == [b"{}"] for n in range(50)] == won
+    for each in tables:
+        await each.close()
+
+
 async def test_commits_of_one_key_in_one_moment_follow_each_other(table: Table) -> None:
     steps = [table.commit([put("a", str(n).encode(), expected=n, version=n + 1)]) for n in range(20)]
     await asyncio.gather(*steps)
@@ -311,8 +331,12 @@ async def test_a_read_without_a_key_or_with_an_impossible_one_is_refused(table: 
         await table.query(CONFIGURATIONS, "u", limit=0)
 
 
-async def test_no_update_is_lost_when_many_count_at_once(table: Table) -> None:
-    async def count() -> None:
+async def test_no_update_is_lost_when_many_count_at_once_over_three_connections(
+    opener: Opener, tmp_path: Path, hand: Hand
+) -> None:
+    tables = [await opener(tmp_path, hand) for _ in range(3)]
+
+    async def count(table: Table) -> None:
         while True:
             found = await table.get(CONFIGURATIONS, "u", "counter")
             number, version = (int(found.body), found.version) if found else (0, 0)
@@ -322,8 +346,10 @@ async def test_no_update_is_lost_when_many_count_at_once(table: Table) -> None:
                 continue
             return
 
-    await asyncio.gather(*(count() for _ in range(12)))
-    assert await bodies(table, "counter") == [b"12"]
+    await asyncio.gather(*(count(tables[n % 3]) for n in range(12)))
+    assert await bodies(tables[0], "counter") == [b"12"]
+    for each in tables:
+        await each.close()
 
 
 async def test_decimals_and_any_text_come_back_exactly(table: Table) -> None:
