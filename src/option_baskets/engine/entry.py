@@ -120,7 +120,7 @@ async def _newest(trading: Trading, run: Run, snapshot: Snapshot) -> Run:
         raise Refused(Reason.DELETED, f"strategy {run.strategy.name} was deleted after it was scheduled")
     if plan.strategy.paused or plan.basket.paused:
         raise Refused(Reason.PAUSED, f"{run.strategy.name} was paused after it was scheduled")
-    allocations = tuple(await trading.books.allocations(run.user_id, run.strategy.id))
+    allocations = tuple(await trading.books.current_allocations(run.user_id, run.strategy.id))
     newest = replace(run, strategy=plan.strategy, allocations=allocations, basket=plan.basket)
     if plan.strategy == run.strategy:
         return newest
