@@ -190,8 +190,11 @@ def slopes_at(vol, s, inverse_s, v, side, low, root, price, f, k, t, d, log_d, s
 
 
 @inlined
-def solved(price, f, k, t, d, sign):
-    """The volatility of one option and, for the Greeks at it: deviation, 1 / deviation, density and side."""
+def opened(price, f, k, t, d, sign):
+    """Of one price: the time value over its bound and what that lacks of 1, log distance, a guess, and a verdict.
+
+    The verdict is 1, or at once the volatility: 0, or NaN for a price no volatility gives.
+    """
     low, high = least(f, k), most(f, k)
     value, rounding = _time_value(price, f, k, d, sign)
     top = d * low
@@ -201,11 +204,21 @@ def solved(price, f, k, t, d, sign):
     # Harmless numbers where there will be no result.
     value = select(possible & (not nothing), value, 0.1 * top)
     scale = 1.0 / top
-    c, rest = value * scale, (top - value) * scale
-    x = log_ratio(low, high)
-    s = _guess(c, rest, (high - low) * (d * scale), x)
-    s = s + _rough_step(c, rest, x, s)
+    c, rest, x = value * scale, (top - value) * scale, log_ratio(low, high)
+    verdict = select(possible, select(nothing, 0.0, 1.0), math.nan)
+    return c, rest, x, _guess(c, rest, (high - low) * (d * scale), x), verdict
 
+
+@inlined
+def approached(c, rest, x, s):
+    """The guess after its first step."""
+    return s + _rough_step(c, rest, x, s)
+
+
+@inlined
+def solved(c, rest, x, s, verdict, f, k, t):
+    """The volatility of one option and, for the Greeks at it: deviation, 1 / deviation, density and side."""
+    low, high = least(f, k), most(f, k)
     inverse_s, h, half, d1, small, outside, z1, z2 = _place(x, s)
     p1, q1, p2, q2 = mills_p(z1), mills_q(z1), mills_p(z2), mills_q(z2)
     width, r2 = _width(p1, q1, p2, q2, z1, half, small, outside)
@@ -218,7 +231,7 @@ def solved(price, f, k, t, d, sign):
     deviation = s + last
     root = math.sqrt(t)
     vol = select(settled, deviation / root, MARKED)
-    vol = select(possible, select(nothing, 0.0, vol), math.nan)
+    vol = select(verdict == 1.0, vol, verdict)
 
     # The Greeks' density and side follow from those at s: the last step is too short for more than three terms.
     v = 1.0 / inverse_v
@@ -234,5 +247,6 @@ def solved(price, f, k, t, d, sign):
     side = select(f <= k, fma(v * move1, taylor1, side1), ratio * v * fma(move2, taylor2, r2))
     a = -move1 * fma(0.5, move1, d1)
     density = v * fma(a, fma(a, fma(a, 1 / 6, 0.5), 1.0), 1.0)
+    nothing = verdict == 0.0
     density, side = select(nothing, 0.0, density), select(nothing, select(f == k, 0.5, 0.0), side)
     return vol, deviation, new_inverse, density, side, low, root

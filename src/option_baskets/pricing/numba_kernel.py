@@ -14,7 +14,16 @@ from numba import njit
 from option_baskets.pricing import numpy_kernel
 from option_baskets.pricing.kernels import Flags, Floats
 from option_baskets.pricing.numba_elementary import select
-from option_baskets.pricing.numba_formulas import MARKED, price_and_slopes, slopes_at, solved, standing, weighed
+from option_baskets.pricing.numba_formulas import (
+    MARKED,
+    approached,
+    opened,
+    price_and_slopes,
+    slopes_at,
+    solved,
+    standing,
+    weighed,
+)
 
 BLOCK: Final = 256
 _NAN: Final = float("nan")
@@ -98,14 +107,34 @@ def _greeks_range(f, k, t, vol, d, log_d, flags, o0, o1, o2, o3, o4, o5, begin, 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _volatility_range(p, f, k, t, d, flags, o0, begin, end):
-    buffer, scratch = np.empty(BLOCK), np.empty((6, BLOCK))
+    buffer, scratch = np.empty(5 * BLOCK), np.empty((6, BLOCK))
     for start in range(begin, end, BLOCK):
         m = min(BLOCK, end - start)
         ps, fs, ks = _part(p, scratch[0], start, m), _part(f, scratch[1], start, m), _part(k, scratch[2], start, m)
         ts, ds = _part(t, scratch[3], start, m), _part(d, scratch[4], start, m)
         signs = _signs(flags, scratch[5], start, m)
         for i in range(m):
-            buffer[i] = solved(ps[i], fs[i], ks[i], ts[i], ds[i], signs[i])[0]
+            c, rest, x, s, verdict = opened(ps[i], fs[i], ks[i], ts[i], ds[i], signs[i])
+            buffer[i] = c
+            buffer[i + BLOCK] = rest
+            buffer[i + 2 * BLOCK] = x
+            buffer[i + 3 * BLOCK] = s
+            buffer[i + 4 * BLOCK] = verdict
+        for i in range(m):
+            buffer[i + 3 * BLOCK] = approached(
+                buffer[i], buffer[i + BLOCK], buffer[i + 2 * BLOCK], buffer[i + 3 * BLOCK]
+            )
+        for i in range(m):
+            buffer[i] = solved(
+                buffer[i],
+                buffer[i + BLOCK],
+                buffer[i + 2 * BLOCK],
+                buffer[i + 3 * BLOCK],
+                buffer[i + 4 * BLOCK],
+                fs[i],
+                ks[i],
+                ts[i],
+            )[0]
         _store(o0, start, m, buffer, 0)
 
 
@@ -118,7 +147,27 @@ def _fused_range(p, f, k, t, d, log_d, flags, o0, o1, o2, o3, o4, o5, begin, end
         ts, ds = _part(t, scratch[3], start, m), _part(d, scratch[4], start, m)
         logs, signs = _part(log_d, scratch[5], start, m), _signs(flags, scratch[6], start, m)
         for i in range(m):
-            vol, s, inverse_s, v, side, low, root = solved(ps[i], fs[i], ks[i], ts[i], ds[i], signs[i])
+            c, rest, x, s, verdict = opened(ps[i], fs[i], ks[i], ts[i], ds[i], signs[i])
+            buffer[i] = c
+            buffer[i + BLOCK] = rest
+            buffer[i + 2 * BLOCK] = x
+            buffer[i + 3 * BLOCK] = s
+            buffer[i + 4 * BLOCK] = verdict
+        for i in range(m):
+            buffer[i + 3 * BLOCK] = approached(
+                buffer[i], buffer[i + BLOCK], buffer[i + 2 * BLOCK], buffer[i + 3 * BLOCK]
+            )
+        for i in range(m):
+            vol, s, inverse_s, v, side, low, root = solved(
+                buffer[i],
+                buffer[i + BLOCK],
+                buffer[i + 2 * BLOCK],
+                buffer[i + 3 * BLOCK],
+                buffer[i + 4 * BLOCK],
+                fs[i],
+                ks[i],
+                ts[i],
+            )
             delta, gamma, theta, vega, rho = slopes_at(
                 vol, s, inverse_s, v, side, low, root, ps[i], fs[i], ks[i], ts[i], ds[i], logs[i], signs[i]
             )
