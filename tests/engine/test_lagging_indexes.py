@@ -127,9 +127,10 @@ class Gone(SystemExit):
 
 @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.parametrize("seconds", [0.0, 0.3, 240.2])
+@pytest.mark.parametrize("begin", ["09:15", "09:20:30"], ids=["claimed before", "claimed late, and entered at once"])
+@pytest.mark.parametrize("seconds", [30.0, 30.3, 270.2])
 def test_a_process_that_dies_and_starts_within_the_lag_orders_nothing_twice(
-    days: Path, tmp_path: Path, seconds: float
+    days: Path, tmp_path: Path, seconds: float, begin: str
 ) -> None:
     moment = instant("09:20") + timedelta(seconds=seconds)
 
@@ -139,7 +140,7 @@ def test_a_process_that_dies_and_starts_within_the_lag_orders_nothing_twice(
 
     def interrupted(data: Path, machine_of: type[Embedded]) -> Played:
         with pytest.raises(Gone):
-            play_day(days, data, acts=[die], machine_of=machine_of)
+            play_day(days, data, acts=[die], begin=instant(begin), machine_of=machine_of)
         return play_day(days, data, begin=moment, machine_of=machine_of)
 
     late = interrupted(tmp_path / "late", lagging(5.0))

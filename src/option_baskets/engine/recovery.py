@@ -17,7 +17,8 @@ from option_baskets.engine.trading import Trading
 
 async def recover(trading: Trading) -> None:
     """Load open runs and their orders, ask every broker what became of them, and go on where the journal ends."""
-    await trading.runs.load()
+    users = sorted({user_id for user_id, _ in trading.desk.brokers})
+    await trading.runs.load(users, trading.close_of_day().date())
     runs = trading.runs.all()
     await _take_up_orders(trading, runs)
     await remember_alerts(trading)

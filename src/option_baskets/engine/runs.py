@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
+from datetime import date
 
 from option_baskets.domain.run import Run, RunStatus
 from option_baskets.ports import Clock, Write
@@ -23,9 +24,15 @@ class OpenRuns:
         self._runs: dict[RunKey, Run] = {}
         self._locks: dict[RunKey, asyncio.Lock] = {}
 
-    async def load(self) -> None:
-        """Take up the runs a former process left open."""
+    async def load(self, users: Iterable[str], day: date) -> None:
+        """Take up the runs a former process left open, those of the day in whatever state the indexes are.
+
+        Args:
+            users: whose runs of the day are read by key; one claimed a moment ago may not be in an index yet.
+        """
         self.adopt(await self._books.active_runs())
+        for runs in await asyncio.gather(*(self._books.runs_on(user, day) for user in users)):
+            self.adopt(run for run in runs if not run.status.is_over)
 
     async def require(self, key: RunKey) -> None:
         """Take up this run if it is open and not in hand: what finds open runs may not show the newest."""
