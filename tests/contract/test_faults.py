@@ -167,11 +167,10 @@ async def test_a_caller_that_gives_up_lets_nobody_overtake_those_before_it(table
     assert item is not None and item.body == b"3"
 
 
-async def test_a_thousand_requests_at_once_are_all_answered(table: DynamoTable, pauses: Pauses) -> None:
-    await asyncio.gather(*(table.commit([put(f"{n:03}", expected=0)]) for n in range(500)))
-    found = await asyncio.gather(*(table.get(CONFIGURATIONS, "u", f"{n:03}") for n in range(500)))
-    assert all(found)
-    assert pauses.attempts == []
+async def test_more_requests_at_once_than_there_are_connections_are_all_answered(table: DynamoTable) -> None:
+    names = [f"{n:03}" for n in range(300)]
+    await asyncio.gather(*(table.commit([put(name, expected=0)]) for name in names))
+    assert all(await asyncio.gather(*(table.get(CONFIGURATIONS, "u", name) for name in names)))
 
 
 # ---------------------------------------------------------------- what does not pass
