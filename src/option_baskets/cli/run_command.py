@@ -1,5 +1,6 @@
 """``baskets run``: the trading day as a long-running process."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -58,10 +59,11 @@ def command(
     from option_baskets.adapters.feeds.recorded import RecordedFeed
     from option_baskets.cli.day_view import Live, show_day, show_result
     from option_baskets.cli.progress import ticking
-    from option_baskets.cli.replaying import write_json
+    from option_baskets.cli.replaying import require_writable, write_json
     from option_baskets.cli.running import Running, Speed
     from option_baskets.cli.terminal import tell_of_alerts, terminal
     from option_baskets.domain.errors import Invalid
+    from option_baskets.domain.session import IST, Session
     from option_baskets.engine.report import DayRecord
 
     kind, _, folder = market.partition(":")
@@ -71,6 +73,8 @@ def command(
         raise Invalid(
             f"there is no folder {folder}; make one with baskets import or baskets simulate", where="--market"
         )
+    if out is not None:
+        require_writable(out)
     console = terminal()
     known = load(facts)
     running = Running(
@@ -91,6 +95,13 @@ def command(
     sessions = running.days(day.date() if day else None, days or (None if running.speed.is_real else 1))
     records: list[DayRecord] = []
 
+    def announced() -> Iterator[Session]:
+        for session in sessions:
+            if not running.speed.is_simulated:
+                span = f"{session.open.astimezone(IST):%H:%M} to {session.close.astimezone(IST):%H:%M}"
+                console.print(f"[bold]{session.date:%A %d %B %Y}[/], {span}; Ctrl-C stops, the books stay in {data}")
+            yield session
+
     def done(record: DayRecord) -> None:
         records.append(record)
         if running.speed.is_simulated:
@@ -101,9 +112,9 @@ def command(
     try:
         if running.speed.is_simulated:
             with ticking(console, 400 * (days or 1)) as watch:
-                running.trade(sessions, watch=watch, done=done)
+                running.trade(announced(), watch=watch, done=done)
         else:
-            running.trade(sessions, watch=Live(console), done=done)
+            running.trade(announced(), watch=Live(console), done=done)
     except KeyboardInterrupt:
         console.print(f"stopped; positions and books stay as they are in {data}: the same command goes on from here")
     if out is not None and records:

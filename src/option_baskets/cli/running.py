@@ -15,7 +15,7 @@ from option_baskets.adapters.basket_file import BasketFile
 from option_baskets.adapters.brokers.fills import QuotedFills, RecordedFills
 from option_baskets.adapters.clock import RealClock, SimulatedClock, run_real, run_simulated
 from option_baskets.adapters.feeds.recorded import RecordedFeed
-from option_baskets.adapters.feeds.simulated import SimulatedFeed
+from option_baskets.adapters.feeds.simulated import Scenario, SimulatedFeed, refuse_unless_sound
 from option_baskets.domain.cadence import Cadence
 from option_baskets.domain.errors import Invalid, Unavailable
 from option_baskets.domain.facts import Facts
@@ -61,12 +61,14 @@ class Running:
         """The sessions to trade, from ``first`` (default: today, or the first recorded day) on.
 
         Raises:
-            Invalid: nothing is recorded from that day on.
+            Invalid: that day has no session, is not recorded, or cannot be simulated.
         """
         if self.recorded is not None:
             days = [day for day in self.recorded.sessions() if first is None or day >= first]
             if not days:
                 raise Invalid(f"nothing is recorded from {first or 'the beginning'} on", where="--date")
+            if first is not None and days[0] != first:
+                raise Invalid(f"nothing is recorded for {first}; the next recorded day is {days[0]}", where="--date")
             yield from (self.recorded.session(day) for day in days[: count or 1])
             return
         now = RealClock().now().astimezone(IST)
@@ -82,6 +84,7 @@ class Running:
             session = session_on(self.facts, day)
             if session is not None and not (self.speed.is_real and session.close <= now):
                 made += 1
+                refuse_unless_sound(self.facts, day, self._underlyings(), Scenario())
                 yield session
             day = next_session_day(self.facts, day)
 
@@ -136,8 +139,7 @@ class Running:
                 fills=RecordedFills(self.recorded),
                 is_trading=lambda _, at: session.is_trading(at),
             )
-        underlyings = sorted({strategy.underlying for file in self.baskets for strategy in file.strategies})
-        feed = SimulatedFeed(self.facts, seed=self.seed, underlyings=underlyings)
+        feed = SimulatedFeed(self.facts, seed=self.seed, underlyings=self._underlyings())
         return Market(
             feed=feed,
             fills=QuotedFills(depth=feed),
@@ -145,6 +147,9 @@ class Running:
                 session.is_trading(at) and at < contract_close(self.facts, session, contract.expiry)
             ),
         )
+
+    def _underlyings(self) -> list[str]:
+        return sorted({strategy.underlying for file in self.baskets for strategy in file.strategies})
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

@@ -211,11 +211,12 @@ def refuse_unless_sound(facts: Facts, day: date, underlyings: Sequence[str], sce
         if name not in facts.names:
             problems.append(f"{name!r} is not an index we have facts of; choose from {', '.join(facts.names)}")
         elif name not in LEVELS and name not in (scenario.spot or {}):
-            problems.append(f"no level of {name} is known; give one with --spot {name}=LEVEL")
+            problems.append(f"no level of {name} is known; `baskets simulate --spot {name}=LEVEL` takes one")
     for name, level in (scenario.spot or {}).items():
         if not 100 <= level <= 1_000_000:
             problems.append(f"a spot of {level:g} for {name} is out of range; give 100 to 1000000 index points")
     if scenario.volatility is not None and not 0.01 <= scenario.volatility <= 2:
-        problems.append(f"a volatility of {scenario.volatility:g} is out of range; give 0.01 to 2, e.g. 0.15 for 15 %")
+        percent = scenario.volatility * 100
+        problems.append(f"a volatility of {percent:g} % a year is out of range; give 1 to 200, e.g. --volatility 15")
     if problems:
         raise Invalid([Problem(where="", message=message) for message in problems])
