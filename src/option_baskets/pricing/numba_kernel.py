@@ -1,8 +1,11 @@
 """The numba kernel: docs/pricing.md in vector lanes, compiled at the first call and then kept on disk by numba.
 
 Columns are done in blocks that stay in the first-level cache. A block's results are rows of one buffer at fixed
-distances, so that LLVM needs no overlap checks and vectorises the whole body. The few options outside the range of the
-loop's formulas are marked and then done by the NumPy kernel.
+distances, so that LLVM needs no overlap checks and vectorises the whole body; its stages are loops of their own, short
+enough for the processor to work on several options' at once. The few options outside the range of the formulas are
+marked and then done by the NumPy kernel.
+
+numba's cache follows changes of this file, not of the formulas it inlines: after editing those, touch this one.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -25,11 +28,12 @@ from option_baskets.pricing.numba_formulas import (
     weighed,
 )
 
-BLOCK: Final = 256
+BLOCK: Final = 128
+"""Options; their columns, the buffer and the sources of a block fit the first-level cache together."""
 _NAN: Final = float("nan")
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy")
 def _part(column, scratch, start, m):
     """A block of a column: its own memory, or its one element repeated."""
     if column.size > 1:
@@ -38,7 +42,7 @@ def _part(column, scratch, start, m):
     return scratch[:m]
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy")
 def _signs(flags, scratch, start, m):
     """A block of 1 for a call and -1 for a put; arithmetic, as a branch would be guessed wrong every other time."""
     if flags.size > 1:
@@ -50,12 +54,26 @@ def _signs(flags, scratch, start, m):
     return scratch[:m]
 
 
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+@njit(nogil=True, cache=True, error_model="numpy")
 def _store(out, start, m, buffer, row):
     """A row of the buffer to its place in a result; the loop is a third of the time of assigning the slice."""
     part = out[start : start + m]
     for j in range(m):
         part[j] = buffer[j + row * BLOCK]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _approach(p, f, k, t, d, sign, buffer, m):
+    """The first stages of implied volatility: rows 0 to 4 are what ``solved`` starts from."""
+    for i in range(m):
+        c, rest, x, s, verdict = opened(p[i], f[i], k[i], t[i], d[i], sign[i])
+        buffer[i] = c
+        buffer[i + BLOCK] = rest
+        buffer[i + 2 * BLOCK] = x
+        buffer[i + 3 * BLOCK] = s
+        buffer[i + 4 * BLOCK] = verdict
+    for i in range(m):
+        buffer[i + 3 * BLOCK] = approached(buffer[i], buffer[i + BLOCK], buffer[i + 2 * BLOCK], buffer[i + 3 * BLOCK])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -113,17 +131,7 @@ def _volatility_range(p, f, k, t, d, flags, o0, begin, end):
         ps, fs, ks = _part(p, scratch[0], start, m), _part(f, scratch[1], start, m), _part(k, scratch[2], start, m)
         ts, ds = _part(t, scratch[3], start, m), _part(d, scratch[4], start, m)
         signs = _signs(flags, scratch[5], start, m)
-        for i in range(m):
-            c, rest, x, s, verdict = opened(ps[i], fs[i], ks[i], ts[i], ds[i], signs[i])
-            buffer[i] = c
-            buffer[i + BLOCK] = rest
-            buffer[i + 2 * BLOCK] = x
-            buffer[i + 3 * BLOCK] = s
-            buffer[i + 4 * BLOCK] = verdict
-        for i in range(m):
-            buffer[i + 3 * BLOCK] = approached(
-                buffer[i], buffer[i + BLOCK], buffer[i + 2 * BLOCK], buffer[i + 3 * BLOCK]
-            )
+        _approach(ps, fs, ks, ts, ds, signs, buffer, m)
         for i in range(m):
             buffer[i] = solved(
                 buffer[i],
@@ -146,17 +154,7 @@ def _fused_range(p, f, k, t, d, log_d, flags, o0, o1, o2, o3, o4, o5, begin, end
         ps, fs, ks = _part(p, scratch[0], start, m), _part(f, scratch[1], start, m), _part(k, scratch[2], start, m)
         ts, ds = _part(t, scratch[3], start, m), _part(d, scratch[4], start, m)
         logs, signs = _part(log_d, scratch[5], start, m), _signs(flags, scratch[6], start, m)
-        for i in range(m):
-            c, rest, x, s, verdict = opened(ps[i], fs[i], ks[i], ts[i], ds[i], signs[i])
-            buffer[i] = c
-            buffer[i + BLOCK] = rest
-            buffer[i + 2 * BLOCK] = x
-            buffer[i + 3 * BLOCK] = s
-            buffer[i + 4 * BLOCK] = verdict
-        for i in range(m):
-            buffer[i + 3 * BLOCK] = approached(
-                buffer[i], buffer[i + BLOCK], buffer[i + 2 * BLOCK], buffer[i + 3 * BLOCK]
-            )
+        _approach(ps, fs, ks, ts, ds, signs, buffer, m)
         for i in range(m):
             vol, s, inverse_s, v, side, low, root = solved(
                 buffer[i],
