@@ -1,6 +1,8 @@
 """Fixtures every test may use."""
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,3 +21,10 @@ def shared() -> Path:
             pytest.fail(message)
         pytest.skip(message)
     return SHARED
+
+
+@pytest.fixture
+def burial() -> Iterator[None]:
+    """The coroutines that a kill leaves unawaited are collected by the test that killed, not amid some later one."""
+    yield
+    gc.collect()

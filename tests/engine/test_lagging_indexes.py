@@ -125,6 +125,7 @@ class Gone(SystemExit):
     """Ends the loop at once, as a signal ends a process."""
 
 
+@pytest.mark.usefixtures("burial")
 @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("begin", ["09:15", "09:20:30"], ids=["claimed before", "claimed late, and entered at once"])

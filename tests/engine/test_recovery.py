@@ -148,6 +148,7 @@ def test_the_uninterrupted_day_is_what_the_others_are_compared_with(uninterrupte
     assert_journal_is_the_exchanges_book(uninterrupted)
 
 
+@pytest.mark.usefixtures("burial")
 @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("part", range(4))
@@ -189,6 +190,7 @@ def _sending(writes: Sequence[Write]) -> list[str]:
     return [order.intent.id for order in orders if order.state is OrderState.SENDING]
 
 
+@pytest.mark.usefixtures("burial")
 @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_order_the_exchange_took_before_the_crash_is_found_in_its_book(days: Path, tmp_path: Path) -> None:
@@ -205,6 +207,7 @@ def test_an_order_the_exchange_took_before_the_crash_is_found_in_its_book(days: 
         assert_journal_is_the_exchanges_book(resumed)
 
 
+@pytest.mark.usefixtures("burial")
 @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_after_the_grace_what_was_begun_is_unwound_and_nothing_more_is_entered(tmp_path: Path) -> None:

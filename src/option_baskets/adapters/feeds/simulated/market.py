@@ -211,7 +211,7 @@ def refuse_unless_sound(facts: Facts, day: date, underlyings: Sequence[str], sce
         if name not in facts.names:
             problems.append(f"{name!r} is not an index we have facts of; choose from {', '.join(facts.names)}")
         elif name not in LEVELS and name not in (scenario.spot or {}):
-            problems.append(f"no level of {name} is known; `baskets simulate --spot {name}=LEVEL` takes one")
+            problems.append(f"no level of {name} is known; give one with --spot {name}=LEVEL (baskets simulate)")
     for name, level in (scenario.spot or {}).items():
         if not 100 <= level <= 1_000_000:
             problems.append(f"a spot of {level:g} for {name} is out of range; give 100 to 1000000 index points")
