@@ -1,20 +1,25 @@
 """I1: what is intended over accounts and slices is what was allocated, to the unit."""
 
 from datetime import time
+from decimal import Decimal
+from fractions import Fraction
+from itertools import combinations
+from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from option_baskets.domain.allocation import Allocation, lots_by_leg, slices
+from option_baskets.domain.allocation import Allocation, dropped_units, lots_by_leg, slices, units_by_allocation
 from option_baskets.domain.basket import LegSpec, Schedule, Strategy, Strike, StrikeRule
 from option_baskets.domain.contract import ContractType, Side
+from option_baskets.store import codec
 
 LOT_SIZES = st.sampled_from([10, 15, 20, 25, 40, 50, 65, 75, 120])
 FREEZE = st.one_of(st.none(), st.integers(120, 6000))
 
 
-def strategy_of(*ratios: int) -> Strategy:
+def strategy_of(*ratios: int, base: int = 1) -> Strategy:
     legs = tuple(
         LegSpec(
             id=str(number),
@@ -26,11 +31,26 @@ def strategy_of(*ratios: int) -> Strategy:
         for number, ratio in enumerate(ratios, 1)
     )
     schedule = Schedule(entry=time(9, 20), exit=time(15, 15))
-    return Strategy(id="b.s", basket_id="b", name="s", underlying="NIFTY", schedule=schedule, legs=legs)
+    return Strategy(id="b.s", basket_id="b", name="s", underlying="NIFTY", schedule=schedule, legs=legs, units=base)
 
 
 def units(count: int, account: str = "a") -> Allocation:
     return Allocation(id=f"b.s.{account}", strategy_id="b.s", account=account, units=count)
+
+
+def multiplied(by: str, account: str = "a") -> Allocation:
+    return Allocation(id=f"b.s.{account}", strategy_id="b.s", account=account, multiplier=Decimal(by))
+
+
+def weighted(weight: int, account: str = "a", priority: int = 0) -> Allocation:
+    return Allocation(id=f"b.s.{account}", strategy_id="b.s", account=account, weight=weight, priority=priority)
+
+
+def split(base: int, *weights: int) -> list[int]:
+    """The units of accounts a0, a1 … in this order of priority."""
+    allocations = [weighted(weight, f"a{index}", index) for index, weight in enumerate(weights)]
+    found = units_by_allocation(strategy_of(1, base=base), allocations)
+    return [found[each.id].whole for each in allocations]
 
 
 def per_leg(lots: dict[str, int]) -> Allocation:
@@ -48,8 +68,9 @@ def test_slices_over_all_accounts_add_up_to_the_lots_allocated(
 ) -> None:
     strategy = strategy_of(*ratios)
     sent = {leg.id: 0 for leg in strategy.legs}
-    for number, count in enumerate(accounts):
-        for leg, lots in lots_by_leg(strategy, units(count, f"a{number}")).items():
+    allocations = [units(count, f"a{number}") for number, count in enumerate(accounts)]
+    for allocation in allocations:
+        for leg, lots in lots_by_leg(strategy, allocation, allocations).items():
             sent[leg] += sum(slices(lots, lot_size, freeze))
     assert sent == {leg.id: leg.ratio * sum(accounts) * lot_size for leg in strategy.legs}
 
@@ -67,13 +88,13 @@ def test_every_slice_is_whole_lots_within_the_freeze_quantity_and_as_equal_and_a
 
 @given(ratios=st.lists(st.integers(1, 5), min_size=2, max_size=6), count=st.integers(1, 500))
 def test_units_keep_the_ratio_of_the_legs_on_every_account(ratios: list[int], count: int) -> None:
-    lots = lots_by_leg(strategy_of(*ratios), units(count))
+    lots = lots_by_leg(strategy_of(*ratios), units(count), [units(count)])
     assert [lots[str(number)] for number in range(1, len(ratios) + 1)] == [ratio * count for ratio in ratios]
 
 
 @given(lots=st.dictionaries(st.sampled_from("123456"), st.integers(1, 50), min_size=1))
 def test_leg_lots_are_traded_exactly_and_absent_legs_not_at_all(lots: dict[str, int]) -> None:
-    assert lots_by_leg(strategy_of(1, 2, 3, 1, 2, 3), per_leg(lots)) == lots
+    assert lots_by_leg(strategy_of(1, 2, 3, 1, 2, 3), per_leg(lots), [per_leg(lots)]) == lots
 
 
 def test_one_slice_where_the_exchange_has_no_freeze_quantity() -> None:
@@ -95,8 +116,143 @@ def test_nothing_is_not_sliced(lots: int, lot_size: int) -> None:
         slices(lots, lot_size, 1800)
 
 
-def test_an_allocation_is_either_units_or_leg_lots() -> None:
+# ---------------------------------------------------------------- every kind of allocation
+
+RATIOS = st.lists(st.integers(1, 5), min_size=1, max_size=6)
+MULTIPLIERS = st.decimals("0.0001", 50, places=4)
+MANY = settings(max_examples=500, deadline=None)
+
+
+@MANY
+@given(
+    ratios=RATIOS,
+    base=st.integers(1, 1000),
+    multipliers=st.lists(MULTIPLIERS, min_size=1, max_size=5),
+    lot_size=LOT_SIZES,
+    freeze=FREEZE,
+)
+def test_a_multiplier_trades_whole_units_and_what_it_drops_is_told_to_the_last_decimal(
+    ratios: list[int], base: int, multipliers: list[Decimal], lot_size: int, freeze: int | None
+) -> None:
+    strategy = strategy_of(*ratios, base=base)
+    allocations = [multiplied(f"{by}", f"a{index}") for index, by in enumerate(multipliers)]
+    told = dropped_units(strategy, allocations)
+    for by, allocation in zip(multipliers, allocations, strict=True):
+        found = units_by_allocation(strategy, allocations)[allocation.id]
+        assert Fraction(found.whole) + Fraction(found.dropped) == Fraction(by) * base
+        assert 0 <= found.dropped < 1
+        lots = lots_by_leg(strategy, allocation, allocations)
+        assert list(lots.values()) == [leg.ratio * found.whole for leg in strategy.legs if found.whole]
+        assert all(sum(slices(each, lot_size, freeze)) == each * lot_size for each in lots.values())
+        assert any(line.startswith(f"{allocation.account}: ") for line in told) == bool(found.dropped)
+
+
+@MANY
+@given(
+    ratios=RATIOS,
+    base=st.integers(1, 1000),
+    weights=st.lists(st.integers(1, 1000), min_size=1, max_size=8),
+    lot_size=LOT_SIZES,
+    freeze=FREEZE,
+)
+def test_a_split_sends_the_base_units_to_the_unit_and_nobody_is_a_unit_off_his_share(
+    ratios: list[int], base: int, weights: list[int], lot_size: int, freeze: int | None
+) -> None:
+    strategy = strategy_of(*ratios, base=base)
+    allocations = [weighted(weight, f"a{index}", index) for index, weight in enumerate(weights)]
+    found = units_by_allocation(strategy, allocations)
+    assert sum(each.whole for each in found.values()) == base
+    for allocation, weight in zip(allocations, weights, strict=True):
+        assert abs(found[allocation.id].whole - Fraction(base * weight, sum(weights))) < 1
+    sent = {leg.id: 0 for leg in strategy.legs}
+    for allocation in allocations:
+        for leg, lots in lots_by_leg(strategy, allocation, allocations).items():
+            sent[leg] += sum(slices(lots, lot_size, freeze))
+    assert sent == {leg.id: leg.ratio * base * lot_size for leg in strategy.legs}
+
+
+@MANY
+@given(base=st.integers(1, 1000), weights=st.lists(st.integers(1, 1000), min_size=2, max_size=8))
+def test_a_unit_that_remains_goes_to_the_largest_remainder_and_of_equals_to_the_first(
+    base: int, weights: list[int]
+) -> None:
+    whole = split(base, *weights)
+    shares = [Fraction(base * weight, sum(weights)) for weight in weights]
+    extra = [units - share.__floor__() for units, share in zip(whole, shares, strict=True)]
+    remainders = [share % 1 for share in shares]
+    assert set(extra) <= {0, 1}
+    for earlier, later in combinations(range(len(weights)), 2):
+        if remainders[earlier] >= remainders[later]:
+            assert extra[earlier] >= extra[later]
+        else:
+            assert extra[earlier] <= extra[later]
+
+
+@MANY
+@given(
+    ratios=st.lists(st.integers(1, 5), min_size=2, max_size=6),
+    base=st.integers(1, 1000),
+    how=st.lists(st.one_of(st.integers(1, 500), MULTIPLIERS), min_size=1, max_size=6),
+    weights=st.lists(st.integers(1, 50), max_size=4),
+)
+def test_a_ratio_strategy_keeps_its_ratio_on_every_account_however_its_lots_are_given(
+    ratios: list[int], base: int, how: list[int | Decimal], weights: list[int]
+) -> None:
+    strategy = strategy_of(*ratios, base=base)
+    allocations = [
+        units(each, f"a{index}") if isinstance(each, int) else multiplied(f"{each}", f"a{index}")
+        for index, each in enumerate(how)
+    ] + [weighted(weight, f"w{index}", index) for index, weight in enumerate(weights)]
+    for allocation in allocations:
+        lots = lots_by_leg(strategy, allocation, allocations)
+        assert not lots or {Fraction(lots[leg.id], leg.ratio) for leg in strategy.legs} == {
+            Fraction(lots["1"], strategy.legs[0].ratio)
+        }
+
+
+@MANY
+@given(
+    base=st.integers(1, 1000),
+    weights=st.dictionaries(st.text("abcxyz", min_size=1, max_size=3), st.integers(1, 9), min_size=1, max_size=6),
+    order=st.randoms(use_true_random=False),
+)
+def test_the_order_in_which_allocations_are_read_changes_nothing(
+    base: int, weights: dict[str, int], order: Random
+) -> None:
+    allocations = [weighted(weight, account) for account, weight in weights.items()]
+    shuffled = list(allocations)
+    order.shuffle(shuffled)
+    strategy = strategy_of(1, base=base)
+    assert units_by_allocation(strategy, allocations) == units_by_allocation(strategy, shuffled)
+
+
+def test_one_and_a_half_times_three_units_are_four_and_the_half_is_told() -> None:
+    """1.5 x 3 = 4.5 units. Rounded leg by leg a 2 : 1 spread would be 9 and 4 (or 5) lots: no longer 2 : 1."""
+    strategy, allocation = strategy_of(2, 1, base=3), multiplied("1.5")
+    assert lots_by_leg(strategy, allocation, [allocation]) == {"1": 8, "2": 4}
+    assert dropped_units(strategy, [allocation]) == ("a: 1.5 x 3 units is 4.5; 4 traded, 0.5 dropped",)
+
+
+def test_ten_units_at_two_to_one_to_one_are_five_three_and_two() -> None:
+    """Shares 5, 2.5 and 2.5: the unit that remains goes to the first of the two equal remainders."""
+    assert split(10, 2, 1, 1) == [5, 3, 2]
+
+
+def test_one_unit_over_three_accounts_leaves_two_without_any() -> None:
+    assert split(1, 1, 1, 1) == [1, 0, 0]
+    allocations = [weighted(1, f"a{index}", index) for index in range(3)]
+    assert lots_by_leg(strategy_of(2, 1), allocations[2], allocations) == {}
+
+
+@pytest.mark.parametrize("allocation", [units(3), multiplied("1.2500"), weighted(7), per_leg({"1": 2})])
+def test_an_allocation_comes_back_from_the_store_as_it_was(allocation: Allocation) -> None:
+    assert codec.decode(codec.encode(allocation), Allocation) == allocation
+
+
+def test_an_allocation_is_of_one_kind() -> None:
     with pytest.raises(ValueError, match="only one of them"):
         Allocation(id="x", strategy_id="b.s", account="a")
     with pytest.raises(ValueError, match="only one of them"):
         Allocation(id="x", strategy_id="b.s", account="a", units=1, leg_lots={"1": 1})
+    with pytest.raises(ValueError, match="only one of them"):
+        Allocation(id="x", strategy_id="b.s", account="a", multiplier=Decimal(1), weight=1)

@@ -158,7 +158,7 @@ def assert_every_lot_is_accounted_for(session: dict[str, Any]) -> None:
                     (leg, allocation.account): lots * LOT
                     for allocation in file.allocations
                     if allocation.strategy_id == strategy.id
-                    for leg, lots in lots_by_leg(strategy, allocation).items()
+                    for leg, lots in lots_by_leg(strategy, allocation, file.of(strategy)).items()
                 }
                 assert have == Counter(wanted)
 

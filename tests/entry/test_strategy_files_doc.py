@@ -61,9 +61,12 @@ def framed(kind: str, fragment: str) -> str:
         legs = f"[[strategies.legs]]\n{completed(LEG, fragment)}{SHORT_PUT}"
     if "[[strategies.legs]]" in part("strategy"):
         legs = ""
+    allocations = part("allocations") or ALLOCATIONS
+    if "[[strategies.allocations]]" in part("strategy"):
+        allocations = ""
     return (
         f"[basket]\n{completed(BASKET, part('basket'))}{ACCOUNTS}{part('accounts')}"
-        f"[[strategies]]\n{completed(STRATEGY, part('strategy'))}{legs}{part('allocations') or ALLOCATIONS}"
+        f"[[strategies]]\n{completed(STRATEGY, part('strategy'))}{legs}{allocations}"
     )
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from option_baskets.adapters.basket_file import BasketFile, load_basket_file
 from option_baskets.adapters.facts import load
-from option_baskets.cli.wording import expiry_in_words, strike_in_words
+from option_baskets.cli.wording import expiry_in_words, strike_in_words, units_in_words
 from option_baskets.domain.allocation import Allocation, lots_by_leg
 from option_baskets.domain.basket import Distance, Reference, Strategy, Weekday
 from option_baskets.domain.errors import Invalid
@@ -62,6 +62,8 @@ def _print_meaning(found: BasketFile, console: Console) -> None:
     for strategy in found.strategies:
         console.print(f"\n[bold]{escape(strategy.name)}[/]  {_schedule(strategy)}")
         console.print(_legs(strategy, found.of(strategy)))
+        for line in units_in_words(strategy, found.of(strategy)):
+            console.print(escape(line))
 
 
 def _legs(strategy: Strategy, allocations: tuple[Allocation, ...]) -> Table:
@@ -74,7 +76,7 @@ def _legs(strategy: Strategy, allocations: tuple[Allocation, ...]) -> Table:
         table.add_column(rule, justify="right", no_wrap=True)
     for allocation in allocations:
         table.add_column(f"Lots on\n{allocation.account}", justify="right")
-    lots = [lots_by_leg(strategy, allocation) for allocation in allocations]
+    lots = [lots_by_leg(strategy, allocation, allocations) for allocation in allocations]
     for leg in strategy.legs:
         table.add_row(
             leg.id,

@@ -144,7 +144,9 @@ def _planned(found: "BasketFile", strategy: "Strategy", recorded: RecordedDay, a
     valuation = recorded.valued(at or strategy.schedule.entry)
     contracts = resolve(strategy, valuation.snapshot, valuation.delta).contracts
     by_account = {
-        allocation.account: valuation.holdings(strategy, contracts, lots_by_leg(strategy, allocation))
+        allocation.account: valuation.holdings(
+            strategy, contracts, lots_by_leg(strategy, allocation, found.of(strategy))
+        )
         for allocation in found.of(strategy)
     }
     charged_as = {account.id: account.charges_as for account in found.accounts}

@@ -1,6 +1,9 @@
 """The words in which commands say what a leg is."""
 
-from option_baskets.domain.basket import ExpiryRule, Pick, Strike, StrikeRule
+from collections.abc import Collection, Iterator
+
+from option_baskets.domain.allocation import Allocation, dropped_units, units_by_allocation
+from option_baskets.domain.basket import ExpiryRule, Pick, Strategy, Strike, StrikeRule
 
 _PICKED = {Pick.CLOSEST: "closest", Pick.AT_LEAST: "at least", Pick.AT_MOST: "at most"}
 
@@ -34,6 +37,24 @@ def strike_in_words(strike: Strike | None) -> str:
             return f"delta {strike.value:f}"
         case StrikeRule.OF_LEG:
             return f"leg {strike.leg} {strike.points:+f} pt" if strike.points else f"as leg {strike.leg}"
+
+
+def units_in_words(strategy: Strategy, allocations: Collection[Allocation]) -> Iterator[str]:
+    """How the strategy's base units became whole units, where they were multiplied or split."""
+    units = units_by_allocation(strategy, allocations)
+    weighted = [each for each in allocations if each.weight is not None]
+    if weighted:
+        weights = " : ".join(str(each.weight) for each in weighted)
+        shares = ", ".join(f"{units[each.id].whole} on {each.account}" for each in weighted)
+        yield f"{_units(strategy.units)} split {weights}: {shares}"
+    for each in allocations:
+        if each.multiplier is not None and not units[each.id].dropped:
+            yield f"{each.account}: {each.multiplier:f} x {_units(strategy.units)} is {units[each.id].whole}"
+    yield from dropped_units(strategy, allocations)
+
+
+def _units(count: int) -> str:
+    return f"{count} unit{'s' if count != 1 else ''}"
 
 
 def _picked(strike: Strike) -> str:

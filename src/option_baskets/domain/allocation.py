@@ -1,7 +1,8 @@
 """How many lots go where: allocations, expanded to lots per leg and sliced at the freeze quantity."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 
 from option_baskets.domain.basket import Strategy
 
@@ -11,7 +12,7 @@ MAX_LOTS = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
-    """(strategy, broker account) → lots: ``units`` of the whole strategy, or exactly these ``leg_lots``. One is set."""
+    """(strategy, broker account) → lots. One of ``units``, ``leg_lots``, ``multiplier`` and ``weight`` is set."""
 
     id: str
     strategy_id: str
@@ -20,23 +21,81 @@ class Allocation:
     """Units of the strategy; a leg trades ratio x units lots. ``lots`` in files."""
     leg_lots: Mapping[str, int] | None = None
     """Leg id → lots; a leg that is absent is not traded on this account."""
+    multiplier: Decimal | None = None
+    """Times the strategy's base units, rounded down to whole units; never leg by leg, which would break the hedge."""
+    weight: int | None = None
+    """Its share of the strategy's base units, which are split over all its allocations with a weight."""
     priority: int = 0
     """Lower goes first where order matters."""
     version: int = 0
 
     def __post_init__(self) -> None:
-        if (self.units is None) == (self.leg_lots is None):
-            raise ValueError(f"allocation to {self.account}: give lots or leg_lots, and only one of them")
+        kinds = (self.units, self.leg_lots, self.multiplier, self.weight)
+        if sum(kind is not None for kind in kinds) != 1:
+            raise ValueError(
+                f"allocation to {self.account}: give lots, leg_lots, multiplier or weight, and only one of them"
+            )
 
 
-def lots_by_leg(strategy: Strategy, allocation: Allocation) -> dict[str, int]:
-    """Lots of every traded leg on the allocation's account, in the strategy's leg order. Never zero or negative."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Units:
+    """Whole units of a strategy on one account, and the fraction of a unit that a multiplier left over."""
+
+    whole: int
+    dropped: Decimal = Decimal(0)
+
+
+def units_by_allocation(strategy: Strategy, allocations: Collection[Allocation]) -> dict[str, Units]:
+    """Allocation id → its units. ``allocations`` are all of the strategy; those in lots of legs have no units.
+
+    The units of those with a weight add up to the strategy's base units: each gets its share rounded down, and the
+    units that remain go to the largest remainders, of equal ones to the lower priority number, then the lower id.
+    """
+    found: dict[str, Units] = {}
+    weighted: list[Allocation] = []
+    for each in allocations:
+        if each.units is not None:
+            found[each.id] = Units(whole=each.units)
+        elif each.multiplier is not None:
+            wanted = each.multiplier * strategy.units
+            found[each.id] = Units(whole=int(wanted), dropped=wanted % 1)
+        elif each.weight is not None:
+            weighted.append(each)
+    return found | {id_: Units(whole=whole) for id_, whole in _split(strategy.units, weighted).items()}
+
+
+def _split(total: int, weighted: Iterable[Allocation]) -> dict[str, int]:
+    weights = {each.id: each.weight or 0 for each in sorted(weighted, key=lambda each: (each.priority, each.id))}
+    of_all = sum(weights.values())
+    shares = {id_: divmod(total * weight, of_all) for id_, weight in weights.items()}
+    remaining = total - sum(whole for whole, _ in shares.values())
+    largest = sorted(shares, key=lambda id_: -shares[id_][1])[:remaining]
+    return {id_: whole + (id_ in largest) for id_, (whole, _) in shares.items()}
+
+
+def lots_by_leg(strategy: Strategy, allocation: Allocation, allocations: Collection[Allocation]) -> dict[str, int]:
+    """Lots of every traded leg on the allocation's account, in the strategy's leg order. Never zero or negative.
+
+    ``allocations`` are all of the strategy, this one among them: those with a weight depend on each other.
+    """
     if allocation.leg_lots is not None:
         wanted = {leg.id: allocation.leg_lots.get(leg.id, 0) for leg in strategy.legs}
     else:
-        assert allocation.units is not None
-        wanted = {leg.id: leg.ratio * allocation.units for leg in strategy.legs}
+        units = units_by_allocation(strategy, allocations)[allocation.id].whole
+        wanted = {leg.id: leg.ratio * units for leg in strategy.legs}
     return {leg: lots for leg, lots in wanted.items() if lots > 0}
+
+
+def dropped_units(strategy: Strategy, allocations: Collection[Allocation]) -> tuple[str, ...]:
+    """A sentence for every account whose multiplier leaves a fraction of a unit that is not traded."""
+    units = units_by_allocation(strategy, allocations)
+    base = f"{strategy.units} unit{'s' * (strategy.units != 1)}"
+    return tuple(
+        f"{each.account}: {each.multiplier:f} x {base} is {own.whole + own.dropped:f}; "
+        f"{own.whole} traded, {own.dropped:f} dropped"
+        for each in allocations
+        if each.multiplier is not None and (own := units[each.id]).dropped
+    )
 
 
 def slices(lots: int, lot_size: int, freeze_quantity: int | None) -> tuple[int, ...]:

@@ -154,6 +154,8 @@ class Strategy:
     underlying: str
     schedule: Schedule
     legs: tuple[LegSpec, ...]
+    units: int = 1
+    """Base units: what allocations with a multiplier multiply, and those with a weight split."""
     expiry: ExpiryRule = field(default_factory=ExpiryRule)
     reference: Reference = Reference.SPOT
     naked: bool = False

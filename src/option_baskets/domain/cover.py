@@ -4,7 +4,7 @@ A SELL option leg is covered by BUY legs of its type, a sold call also by bought
 futures; same underlying and account, expiry not earlier, counted in quantity. Strikes do not matter.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -81,7 +81,7 @@ class CoverLoss:
         return f'{through} would leave sold {self.short} on "{self.account}" with less cover than the plan has'
 
 
-def lost_cover(strategy: Strategy, allocations: Iterable[Allocation]) -> tuple[CoverLoss, ...]:
+def lost_cover(strategy: Strategy, allocations: Collection[Allocation]) -> tuple[CoverLoss, ...]:
     """Where a leg rule or an allocation can leave less cover than the plan has. Empty for a ``naked`` strategy.
 
     A plan without cover has none to lose. Rules of different legs fire independently, so the worst case is every
@@ -92,14 +92,13 @@ def lost_cover(strategy: Strategy, allocations: Iterable[Allocation]) -> tuple[C
         return ()
     found: dict[tuple[object, ...], CoverLoss] = {}
     for allocation in allocations:
-        for loss in _losses(strategy, allocation):
+        for loss in _losses(strategy, allocation, lots_by_leg(strategy, allocation, allocations)):
             key = (loss.leg, loss.short) if loss.leg is not None else (None, loss.short, loss.account)
             found.setdefault(key, loss)
     return tuple(found.values())
 
 
-def _losses(strategy: Strategy, allocation: Allocation) -> Iterator[CoverLoss]:
-    lots = lots_by_leg(strategy, allocation)
+def _losses(strategy: Strategy, allocation: Allocation, lots: Mapping[str, int]) -> Iterator[CoverLoss]:
     closable = {leg.id for leg in strategy.legs if leg.stop is not None or leg.target is not None}
     for calendar in _CALENDARS:
         for short in (ContractType.CE, ContractType.PE):

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from option_baskets.domain.allocation import lots_by_leg, slices
+from option_baskets.domain.allocation import dropped_units, lots_by_leg, slices
 from option_baskets.domain.contract import Contract, Side
 from option_baskets.domain.errors import Halt, Refused
 from option_baskets.domain.ids import Action, intent_id
@@ -160,7 +160,7 @@ def _positions(
     shortfalls: list[Shortfall] = []
     for allocation in sorted(run.allocations, key=lambda each: (each.priority, each.id)):
         known = (run.user_id, allocation.account) in trading.desk.brokers
-        for leg_id, lots in lots_by_leg(run.strategy, allocation).items():
+        for leg_id, lots in lots_by_leg(run.strategy, allocation, run.allocations).items():
             contract = resolution.contracts[leg_id]
             listing = snapshot.listing(contract)
             assert listing is not None  # resolve() refuses what is not listed
@@ -276,12 +276,13 @@ async def _journal(
     while len(writes) > _WRITES_A_COMMIT:
         await trading.books.commit(*writes[:_WRITES_A_COMMIT])
         writes = writes[_WRITES_A_COMMIT:]
+    dropped = dropped_units(run.strategy, run.allocations)
     entering = replace(
         run,
         status=RunStatus.ENTERING,
         positions=tuple(positions),
         shortfalls=tuple(shortfalls),
-        detail="; ".join(note for note in (run.detail, *resolution.notes) if note),
+        detail="; ".join(note for note in (run.detail, *resolution.notes, *dropped) if note),
     )
     await trading.runs.change(key, lambda _: (entering, writes))
     trading.desk.take_up(kept)

@@ -1,9 +1,10 @@
 """A whole basket file: the basket, its accounts, its strategies and where their lots go."""
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from enum import StrEnum
+from functools import partial
 
 from option_baskets.adapters.basket_file.fields import Fields, one_of, shown
 from option_baskets.adapters.basket_file.names import slug
@@ -61,6 +62,7 @@ def read_document(fields: Fields, underlyings: Collection[str] | None) -> Basket
         strategy = read_strategy(
             strategy_fields, strategy_id=strategy_id, basket_id=basket.id, name=name, underlyings=underlyings
         )
+        strategy = replace(strategy, units=strategy_fields.integer("units", 2, 1, least=1, most=MAX_LOTS))
         own = _allocations(strategy_fields, strategy, known)
         strategy_fields.close()
         if strategy_fields.is_sound:
@@ -119,7 +121,7 @@ def _allocations(fields: Fields, strategy: Strategy, accounts: Collection[str]) 
             table.add("account", f"{shown(account)} is not the id of an account of this file; {way_out}")
         if account and account in [each.account for each in found.values()]:
             table.add("account", f"{shown(account)} has an allocation of this strategy already; write one with the sum")
-        units, leg_lots = _lots(table, strategy)
+        lots = _lots(table, strategy, account)
         priority = table.integer("priority", index, index, most=999)
         twin = next((each.account for each in found.values() if each.priority == priority), None)
         if twin is not None and table.is_sound:
@@ -127,15 +129,23 @@ def _allocations(fields: Fields, strategy: Strategy, accounts: Collection[str]) 
                 "priority", f"{priority} is also that of {shown(twin)}; give each its own, or none and file order holds"
             )
         table.close()
-        found[index] = Allocation(
-            id=f"{strategy.id}.{account}",
-            strategy_id=strategy.id,
-            account=account,
-            units=units,
-            leg_lots=leg_lots,
-            priority=priority,
-        )
+        found[index] = replace(lots, priority=priority)
+    if fields.is_sound:
+        _check_base_units(fields, found)
     return found
+
+
+def _check_base_units(fields: Fields, allocations: Mapping[int, Allocation]) -> None:
+    """``units`` is written where something reads it, and all of it is split or none."""
+    weighted = [index for index, each in allocations.items() if each.weight is not None]
+    if weighted and len(weighted) < len(allocations):
+        other = next(index for index in allocations if index not in weighted)
+        fields.add(
+            f"allocations[{other}]", "the others split the units by weight; give this one a weight too, or none of them"
+        )
+    elif fields.has("units") and not weighted and all(each.multiplier is None for each in allocations.values()):
+        way_out = "remove it, or write multiplier = 1 or weight = 1 in an allocation"
+        fields.add("units", f"no allocation reads it: each says its own lots; {way_out}")
 
 
 def _cover_problems(strategy: Strategy, allocations: Mapping[int, Allocation]) -> Iterator[tuple[str, str]]:
@@ -152,26 +162,47 @@ def _cover_problems(strategy: Strategy, allocations: Mapping[int, Allocation]) -
                     yield f"{path}.{key}", f"{loss}; remove it, or write naked = true in the strategy"
 
 
-def _lots(table: Fields, strategy: Strategy) -> tuple[int | None, dict[str, int] | None]:
+def _lots(table: Fields, strategy: Strategy, account: str) -> Allocation:
+    """The allocation, but for its priority."""
+    on_account = partial(Allocation, id=f"{strategy.id}.{account}", strategy_id=strategy.id, account=account)
     units = table.integer("lots", 2, 1, least=1, most=MAX_LOTS)
     lots_table = table.table("leg_lots", '{ "1" = 2 }', required=False)
-    given = table.only_one(("lots", "leg_lots"), 'lots = 2 or leg_lots = { "1" = 2 }')
-    if given is None:
-        return 1, None
-    if given == "lots":
-        largest = max((leg.ratio for leg in strategy.legs), default=1)
-        if units * largest > MAX_LOTS:
-            too_many = f"{units} lots at a ratio of {largest} are more than {MAX_LOTS} lots of one leg"
-            table.add("lots", f"{too_many}; write fewer")
-        return units, None
-    if lots_table is None:
-        return 1, None
-    wanted = {leg: lots_table.integer(leg, 1, 1, least=1, most=MAX_LOTS) for leg in _ids(strategy)}
-    lots_table.close(what="leg")
-    leg_lots = {leg: lots for leg, lots in wanted.items() if lots_table.has(leg)}
-    if not leg_lots and lots_table.is_sound:
-        lots_table.add("", 'names no leg; name at least one, for example leg_lots = { "1" = 2 }')
-    return None, leg_lots
+    multiplier = table.decimal("multiplier", "1.5", Decimal(1), positive=True)
+    weight = table.integer("weight", 2, 1, least=1, most=1000)
+    given = table.only_one(("lots", "leg_lots", "multiplier", "weight"), 'lots = 2 or leg_lots = { "1" = 2 }')
+    largest = max((leg.ratio for leg in strategy.legs), default=1)
+    match given:
+        case "lots":
+            _check_most(table, "lots", f"{units} lots", units, largest)
+            return on_account(units=units)
+        case "multiplier":
+            exact = multiplier * strategy.units
+            _check_most(table, "multiplier", f"{multiplier:f} x {strategy.units} units", exact, largest)
+            if exact < 1:
+                less = f"{multiplier:f} x {strategy.units} base units is {exact:f}, less than one whole unit"
+                table.add("multiplier", f"{less}, and nothing would be traded; raise it, or units in the strategy")
+            return on_account(multiplier=multiplier)
+        case "weight":
+            _check_most(table, "weight", f"{strategy.units} units", strategy.units, largest)
+            return on_account(weight=weight)
+        case "leg_lots" if lots_table is not None:
+            return on_account(leg_lots=_leg_lots(lots_table, strategy))
+        case _:
+            return on_account(units=1)
+
+
+def _check_most(table: Fields, key: str, what: str, units: int | Decimal, largest: int) -> None:
+    if units * largest > MAX_LOTS:
+        table.add(key, f"{what} at a ratio of {largest} are more than {MAX_LOTS} lots of one leg; write fewer")
+
+
+def _leg_lots(table: Fields, strategy: Strategy) -> dict[str, int]:
+    wanted = {leg: table.integer(leg, 1, 1, least=1, most=MAX_LOTS) for leg in _ids(strategy)}
+    table.close(what="leg")
+    leg_lots = {leg: lots for leg, lots in wanted.items() if table.has(leg)}
+    if not leg_lots and table.is_sound:
+        table.add("", 'names no leg; name at least one, for example leg_lots = { "1" = 2 }')
+    return leg_lots
 
 
 def _ids(strategy: Strategy) -> list[str]:
