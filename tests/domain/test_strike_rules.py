@@ -1,7 +1,6 @@
 """Every strike rule on one chain that a person can check by hand, and on any chain as properties."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 
@@ -15,6 +14,7 @@ from option_baskets.domain.errors import Refused
 from option_baskets.domain.reasons import Reason
 from option_baskets.domain.resolve import Resolution, resolve
 from option_baskets.domain.session import IST
+from tests.domain.strike_oracle import Known, assert_no_better
 from tests.engine.small_market import SmallMarket, chain, future, option
 
 AT = datetime(2026, 11, 23, 9, 20, tzinfo=IST)
@@ -395,18 +395,9 @@ PRICES = st.integers(1, 6000).map(lambda ticks: ticks * TICK)
 STATES = st.sampled_from(["fresh", "fresh", "fresh", "stale", "missing"])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnyChain:
-    """Prices without any order, some stale, some missing, strikes left out here and there."""
-
-    made: SmallMarket
-    fresh: Mapping[Contract, Decimal]
-    deltas: Mapping[Contract, Decimal]
-    spot: Decimal
-
-
 @st.composite
-def any_chain(draw: st.DrawFn) -> AnyChain:
+def any_chain(draw: st.DrawFn) -> tuple[SmallMarket, Known]:
+    """Prices without any order, some stale, some missing, strikes left out here and there."""
     strikes = sorted(draw(st.sets(st.integers(500, 530), min_size=2, max_size=12)))
     listed = chain("NIFTY", EXPIRY, [strike * 50 for strike in strikes], lot_size=65)
     made = SmallMarket(listed)
@@ -424,7 +415,8 @@ def any_chain(draw: st.DrawFn) -> AnyChain:
             known[listing.contract] = sign * Decimal(draw(st.integers(0, 10**6))) / 10**6
     spot = draw(st.integers(24_900 * 20, 26_600 * 20)) * TICK
     made.set("NIFTY", AT, spot)
-    return AnyChain(made=made, fresh=fresh, deltas=known, spot=spot)
+    contracts = tuple(listing.contract for listing in listed)
+    return made, Known(contracts=contracts, fresh=fresh, deltas=known, reference=spot)
 
 
 CENTS = st.integers(1, 30_000).map(lambda cents: Decimal(cents) / 100)
@@ -439,60 +431,13 @@ RULES = st.one_of(
 )
 
 
-def badness(rule: Strike, contract: Contract, at: AnyChain) -> Decimal | None:
-    """How far this contract is from what the rule asks for, straight from the table of rules; None: not eligible."""
-    assert contract.strike is not None
-    strike, price = contract.strike, at.fresh.get(contract)
-    listed = [each.strike for each in at.made.listings if each.type is contract.type and each.strike is not None]
-    atm = min(listed, key=lambda each: (abs(each - at.spot), each))
-    pair = [at.fresh.get(option("NIFTY", EXPIRY, atm, side)) for side in (CE, PE)]
-    straddle = sum((each for each in pair if each is not None), Decimal(0))
-    out = 1 if contract.type is CE else -1
-    match rule:
-        case Strike(rule=StrikeRule.STRIKE, value=k) if k is not None:
-            return Decimal(0) if strike == k else None
-        case Strike(rule=StrikeRule.ATM_PERCENT, percent=p) if p is not None:
-            return abs(strike - (at.spot + out * at.spot * p / 100))
-        case Strike(rule=StrikeRule.STRADDLE_WIDTH, k=k) if k is not None:
-            return abs(strike - (atm + out * k * straddle))
-    if price is None:
-        return None
-    if rule.rule is StrikeRule.DELTA:
-        assert rule.value is not None
-        found = at.deltas.get(contract)
-        return None if found is None else abs(abs(found) - rule.value)
-    if rule.pick is Pick.RANGE:
-        assert rule.low is not None
-        assert rule.high is not None
-        return abs(2 * price - rule.low - rule.high) if rule.low <= price <= rule.high else None
-    x = straddle * rule.percent / 100 if rule.percent is not None else rule.value
-    assert x is not None
-    if (rule.pick is Pick.AT_LEAST and price < x) or (rule.pick is Pick.AT_MOST and price > x):
-        return None
-    return abs(price - x)
-
-
-@given(rule=RULES, type_=st.sampled_from([CE, PE]), at=any_chain())
+@given(rule=RULES, type_=st.sampled_from([CE, PE]), drawn=any_chain())
 def test_whatever_the_chain_the_choice_is_listed_fresh_and_none_is_better(
-    rule: Strike, type_: ContractType, at: AnyChain
+    rule: Strike, type_: ContractType, drawn: tuple[SmallMarket, Known]
 ) -> None:
-    mine = [contract for contract in at.made.listings if contract.type is type_]
-    measured = {contract: off for contract in mine if (off := badness(rule, contract, at)) is not None}
-    try:
-        contract = resolve(plan(rule, type_), at.made.view(AT), at.deltas.get).contracts["1"]
-    except Refused as refusal:
-        if refusal.reason in {Reason.NO_ELIGIBLE_STRIKE, Reason.NOT_LISTED}:
-            assert not measured, "something was eligible"
-        else:
-            assert refusal.reason in {Reason.STALE_QUOTE, Reason.NO_QUOTE}
-            assert len(at.fresh) < len(at.made.listings), "every price was fresh"
-        return
-    assert contract in mine
-    assert contract in at.fresh
-    assert contract.strike is not None
-    best = min(measured.values())
-    assert measured[contract] == best
-    strikes = [each.strike for each in mine if each.strike is not None]
-    atm = min(strikes, key=lambda each: (abs(each - at.spot), each))
-    tied = [each.strike for each, off in measured.items() if off == best and each.strike is not None]
-    assert contract.strike == min(tied, key=lambda each: (abs(each - atm), each))
+    made, known = drawn
+
+    def choice() -> Contract:
+        return resolve(plan(rule, type_), made.view(AT), known.deltas.get).contracts["1"]
+
+    assert_no_better(rule, type_, known, choice)
