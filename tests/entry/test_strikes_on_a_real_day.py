@@ -25,7 +25,7 @@ from tests.domain.strike_oracle import Known, assert_no_better
 FACTS = load()
 DAY = date(2026, 2, 3)
 """Expiry day of NIFTY's weekly; BANKNIFTY and MIDCPNIFTY have three weeks to go, and no spot of MIDCPNIFTY is there."""
-TIMES = [time(10, 0), time(11, 1), time(12, 35), time(14, 1), time(15, 0), time(15, 20)]
+TIMES = [time(10, 0), time(11, 1), time(12, 35), time(15, 0)]
 OPTIONS = (ContractType.CE, ContractType.PE)
 
 
