@@ -22,7 +22,9 @@ from option_baskets.adapters.aws.tables import create_tables
 
 REGION = "ap-south-1"
 MINISTACK = Path(__file__).parents[2] / ".venv-ministack" / "bin" / "ministack"
-_SECONDS_TO_START = 30.0
+PATIENCE = 60.0
+"""Seconds to wait for an answer: the emulator shares the machine with the tests."""
+_SECONDS_TO_START = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,15 @@ async def opened(engine: Engine, folder: Path, now: Callable[[], datetime], paus
     if is_new:
         note.write_text(f"t{uuid4().hex}-")
     prefix = note.read_text()
-    table = await DynamoTable.open(now=now, prefix=prefix, region=REGION, endpoint=engine.endpoint, pause=pause)
-    if is_new:
-        await create_tables(table.dynamo, prefix=prefix, guarded=False)
+    table = await DynamoTable.open(
+        now=now, prefix=prefix, region=REGION, endpoint=engine.endpoint, patience=PATIENCE, pause=pause
+    )
+    try:
+        if is_new:
+            await create_tables(table.dynamo, prefix=prefix, guarded=False)
+    except BaseException:
+        await table.close()
+        raise
     return table
 
 

@@ -4,26 +4,28 @@ import itertools
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from option_baskets.adapters.aws.definition import EXPIRY, TABLES, TableDefinition, create_request
 from option_baskets.adapters.aws.statements import attributes, query_request
-from option_baskets.adapters.aws.table import DynamoTable
 from option_baskets.adapters.aws.tables import create_tables
 from option_baskets.ports import Index, Item, TableName
-from tests.contract.engines import REGION, Engine
+from tests.contract.engines import Engine, opened
 
 FULL = Item(pk="u", sk="s", body=b"{}", gsi1=("a", "b"), gsi2=("c", "d"), expires_at=1)
 
 
-async def test_tables_created_from_the_definition_expire_recover_and_are_protected(engine: Engine) -> None:
-    table = await DynamoTable.open(
-        now=lambda: datetime(2026, 11, 24, tzinfo=UTC), region=REGION, endpoint=engine.endpoint
-    )
-    await create_tables(table.dynamo, prefix="guarded-")
+async def test_tables_created_from_the_definition_expire_recover_and_are_protected(
+    engine: Engine, tmp_path: Path
+) -> None:
+    table = await opened(engine, tmp_path, lambda: datetime(2026, 11, 24, tzinfo=UTC))
+    prefix = f"guarded-{table.prefix}"
+    await create_tables(table.dynamo, prefix=prefix)
+    await create_tables(table.dynamo, prefix=prefix)  # leaves what is there
     for definition in TABLES:
-        name = {"TableName": f"guarded-{definition.name}"}
+        name = {"TableName": prefix + definition.name}
         made = (await table.dynamo.call("describe_table", name))["Table"]
         assert made["BillingModeSummary"]["BillingMode"] == "PAY_PER_REQUEST"
         assert made["DeletionProtectionEnabled"] is True

@@ -168,7 +168,7 @@ async def test_a_caller_that_gives_up_lets_nobody_overtake_those_before_it(table
 
 
 async def test_more_requests_at_once_than_there_are_connections_are_all_answered(table: DynamoTable) -> None:
-    names = [f"{n:03}" for n in range(300)]
+    names = [f"{n:03}" for n in range(220)]
     await asyncio.gather(*(table.commit([put(name, expected=0)]) for name in names))
     assert all(await asyncio.gather(*(table.get(CONFIGURATIONS, "u", name) for name in names)))
 

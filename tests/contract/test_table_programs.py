@@ -180,4 +180,4 @@ class Programs(RuleBasedStateMachine):
 def test_any_program_gives_the_same_answers_on_every_engine_and_on_a_dictionary(engine: Engine) -> None:
     with asyncio.Runner() as runner:
         Programs.runner, Programs.engine = runner, engine
-        run_state_machine_as_test(Programs, settings=settings(max_examples=15, stateful_step_count=25, deadline=None))
+        run_state_machine_as_test(Programs, settings=settings(max_examples=12, stateful_step_count=20, deadline=None))

@@ -28,6 +28,7 @@ Answer = dict[str, Any]
 Pause = Callable[[int], Awaitable[None]]
 
 ATTEMPTS = 8
+PATIENCE = 5.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.025, 1.0
 _IN_FLIGHT = 200
 """Connections of one client; measured, more of them do not add throughput."""
@@ -82,8 +83,18 @@ class Dynamo:
         self._pause = pause
 
     @classmethod
-    async def open(cls, *, region: str | None = None, endpoint: str | None = None, pause: Pause = jitter) -> Self:
+    async def open(
+        cls,
+        *,
+        region: str | None = None,
+        endpoint: str | None = None,
+        patience: float = PATIENCE,
+        pause: Pause = jitter,
+    ) -> Self:
         """Credentials, and whatever is not given here, come from the environment as for every AWS program.
+
+        Args:
+            patience: seconds to wait for an answer.
 
         Raises:
             Unavailable: no region is known, or the endpoint is no URL.
@@ -92,7 +103,7 @@ class Dynamo:
             retries={"total_max_attempts": 1},
             max_pool_connections=_IN_FLIGHT,
             connect_timeout=2,
-            read_timeout=5,
+            read_timeout=patience,
             parameter_validation=False,
         )
         closing = AsyncExitStack()
@@ -113,7 +124,8 @@ class Dynamo:
         A write must be one that may be repeated: a transaction with its token.
 
         Raises:
-            Conflict: a condition of a transaction did not hold; its ``args[1]`` holds AWS's reasons.
+            Conflict: a condition of a transaction did not hold (its ``args[1]`` holds AWS's reasons), or a table that
+                is to be created is there.
             Invalid: DynamoDB does not take the request.
             Unavailable: busy, absent, unreachable, or no permission; nothing was written.
             Unclear: a write was sent and not answered.
@@ -216,6 +228,8 @@ def _told(error: Exception, operation: str) -> OptionBasketsError:
             return Conflict("a condition of the commit did not hold; nothing was written", why)
         return Invalid(f"DynamoDB does not take the commit: {error}", where="writes")
     code = _code(error)
+    if code == "ResourceInUseException":
+        return Conflict(f"the table is there already ({error})")
     if code in {"ValidationException", "SerializationException", "ItemCollectionSizeLimitExceededException"}:
         return Invalid(f"DynamoDB does not take the request: {error}", where="request")
     camel = "".join(word.capitalize() for word in operation.split("_"))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
-from option_baskets.adapters.aws.dynamo import Answer, Dynamo, Pause, jitter
+from option_baskets.adapters.aws.dynamo import PATIENCE, Answer, Dynamo, Pause, jitter
 from option_baskets.adapters.aws.statements import cursor_after, item_of, key, query_request, start, transact_item
 from option_baskets.domain.errors import Conflict
 from option_baskets.ports import Index, Item, Page, TableName, Write
@@ -47,10 +47,12 @@ class DynamoTable:
         prefix: str = "",
         region: str | None = None,
         endpoint: str | None = None,
+        patience: float = PATIENCE,
         pause: Pause = jitter,
     ) -> Self:
         """Connect (see ``Dynamo.open``). Whether the tables are there is seen by the first request."""
-        return cls(await Dynamo.open(region=region, endpoint=endpoint, pause=pause), now=now, prefix=prefix)
+        dynamo = await Dynamo.open(region=region, endpoint=endpoint, patience=patience, pause=pause)
+        return cls(dynamo, now=now, prefix=prefix)
 
     async def get(self, table: TableName, pk: str, sk: str) -> Item | None:
         require_key(pk, sk)

@@ -1,21 +1,23 @@
 """Making the tables of the definition, for tests and trials; an installation gets them from its deployment."""
 
 import asyncio
+from contextlib import suppress
 
 from option_baskets.adapters.aws.definition import TABLES, create_request, expiry_request, recovery_request
 from option_baskets.adapters.aws.dynamo import Dynamo
-from option_baskets.domain.errors import Unavailable
+from option_baskets.domain.errors import Conflict, Unavailable
 
 
 async def create_tables(dynamo: Dynamo, *, prefix: str = "", guarded: bool = True) -> None:
-    """Create both tables and return once they can be used.
+    """Create both tables and return once they can be used. One that is there already stays as it is.
 
     Args:
         guarded: with time-to-live, point-in-time recovery and protection against deletion; without, they are only
             what a test needs.
     """
     for table in TABLES:
-        await dynamo.call("create_table", create_request(table, prefix=prefix, guarded=guarded))
+        with suppress(Conflict):  # of an earlier try whose answer was lost, perhaps
+            await dynamo.call("create_table", create_request(table, prefix=prefix, guarded=guarded))
     for table in TABLES:
         await _wait_until_active(dynamo, prefix + table.name)
         if guarded:
