@@ -1,0 +1,50 @@
+"""Days to play cases on, made once however many workers run the tests."""
+
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from option_baskets.cli import main
+
+Days = Callable[[str], Path]
+
+
+def make_days(kind: str, shared: Path | None, folder: Path) -> None:
+    """Write the days of a kind in the canonical form; ``simulated`` needs no shared data."""
+    arguments = {
+        "simulated": ["simulate", "--from", "2026-07-14", "--seed", "5"],
+        "nifty": ["import", "minute-close", "--underlying", "NIFTY", "--lot-size", "50"],
+        "banknifty": ["import", "ohlcv-vendor", "--lot-size", "40"],
+    }[kind]
+    if kind != "simulated":
+        assert shared is not None
+        intraday = shared / "data" / "intraday"
+        if kind == "nifty":
+            arguments += ["--options", str(intraday / "nifty_1min_option_close_2022-06-08_2022-07-13.parquet")]
+            arguments += ["--index", str(intraday / "nifty_1min_index_vix_2022-06-08_2022-07-13.csv.gz")]
+        else:
+            arguments.append(str(intraday / "banknifty_1min_ohlcvoi_2017-04-03.csv.gz"))
+    result = CliRunner().invoke(main, [*arguments, "--out", str(folder)])
+    assert result.exit_code == 0, result.output
+
+
+@pytest.fixture(scope="session")
+def days(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Days:
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(kind: str) -> Path:
+        shared = None if kind == "simulated" else request.getfixturevalue("shared")
+        folder = base / f"{kind}-days"
+        with (base / f"{kind}-days.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not (folder / "whole").exists():
+                make_days(kind, shared, folder)
+                (folder / "whole").touch()
+        return folder
+
+    return made

@@ -1,0 +1,166 @@
+"""Which contract: the table of strike rules, a branch a row."""
+
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from tests.reference.recording import Instrument, Recording
+
+STEP = {"NIFTY": Decimal(50), "BANKNIFTY": Decimal(100)}
+FRESH = 1
+"""Minutes; the limit of age for bars of a minute."""
+
+
+class Skip(Exception):
+    """The run is skipped, with the code of the reason."""
+
+
+def reference_price(kind: str, expiry: date | None, day: Recording, at: int) -> Decimal:
+    """The strategy's reference; ``expiry`` is the strategy's own, which the synthetic is taken from."""
+    if kind == "spot":
+        return _spot(day, at)
+    if kind == "future":
+        monthly = [instrument.expiry for instrument in day.lot_size if instrument.type == "FUT"]
+        if not monthly:
+            raise Skip("no_reference_price")
+        price = fresh(day, Instrument(min(monthly), "FUT", None), at)
+        if price is None:
+            raise Skip("no_reference_price")
+        return price
+    if expiry is None:
+        raise Skip("no_reference_price")
+    strikes = day.strikes(expiry)
+    parities = {}
+    for strike in strikes:
+        call = fresh(day, Instrument(expiry, "CE", strike), at)
+        put = fresh(day, Instrument(expiry, "PE", strike), at)
+        if call is not None and put is not None:
+            parities[strike] = call - put
+    spot = day.spot.known(at)
+    if spot is not None and spot.age <= FRESH:
+        strike = min(strikes, key=lambda strike: (abs(strike - spot.price), strike))
+    elif parities:
+        strike = min(parities, key=lambda strike: (abs(parities[strike]), strike))  # a day without an index
+    else:
+        raise Skip("no_reference_price")
+    if strike not in parities:
+        raise Skip("no_reference_price")
+    return strike + parities[strike]
+
+
+def _spot(day: Recording, at: int) -> Decimal:
+    known = day.spot.known(at)
+    if known is None or known.age > FRESH:
+        raise Skip("no_reference_price")
+    return known.price
+
+
+def fresh(day: Recording, instrument: Instrument, at: int) -> Decimal | None:
+    """The known price of a contract if it may decide an entry."""
+    prices = day.prices.get(instrument)
+    known = prices.known(at) if prices else None
+    return known.price if known and known.age <= FRESH else None
+
+
+def strike_of(
+    leg: dict[str, Any],
+    expiry: date,
+    reference: Callable[[], Decimal],
+    resolved: dict[str, Instrument],
+    day: Recording,
+    at: int,
+) -> Decimal:
+    """The strike of a leg; the caller sees to it that its price is fresh.
+
+    The reference is asked for where a rule needs it: an exact strike, a wing and a premium nobody has need none.
+    """
+    rule = leg["strike"]
+    type_ = leg["type"]
+    out = 1 if type_ == "CE" else -1
+    every = day.strikes(expiry)
+    if not every:
+        raise Skip("not_listed")
+    listed = day.strikes(expiry, type_)
+
+    def money() -> Decimal:
+        level = reference()
+        return min(every, key=lambda strike: (abs(strike - level), strike))
+
+    def nearest(level: Decimal) -> Decimal:
+        return min(every, key=lambda strike: (abs(strike - level), abs(strike - money()), strike))
+
+    def premium(pick: str, low: Decimal, high: Decimal) -> Decimal:
+        priced = by_premium(pick, low, high, type_, expiry, day, at)
+        atm = money()
+        return min(priced, key=lambda strike: (priced[strike], abs(strike - atm), strike))
+
+    match rule["rule"]:
+        case "atm":
+            return _listed(money() + out * rule.get("offset", 0) * STEP[day.underlying], listed)
+        case "atm_points":
+            return _listed(nearest(reference() + out * rule["points"]), listed)
+        case "atm_percent":
+            return _listed(nearest(reference() * (1 + out * Decimal(rule["percent"]) / 100)), listed)
+        case "strike":
+            return _listed(Decimal(rule["value"]), listed)
+        case "of_leg":
+            strike = resolved[rule["leg"]].strike
+            assert strike is not None
+            return _listed(strike + out * rule["points"], listed)
+        case "straddle_width":
+            return _listed(nearest(money() + out * Decimal(rule["k"]) * straddle(expiry, money(), day, at)), listed)
+        case "straddle_percent":
+            value = straddle(expiry, money(), day, at) * Decimal(rule["percent"]) / 100
+            return premium(rule["pick"], value, value)
+        case "premium":
+            low = Decimal(rule["value"] if rule["pick"] != "range" else rule["from"])
+            return premium(rule["pick"], low, Decimal(rule["to"]) if rule["pick"] == "range" else low)
+    raise AssertionError(rule)
+
+
+def _listed(strike: Decimal, listed: list[Decimal]) -> Decimal:
+    if strike not in listed:
+        raise Skip("not_listed")
+    return strike
+
+
+def straddle(expiry: date, money: Decimal, day: Recording, at: int) -> Decimal:
+    """What call and put at the money cost together."""
+    total = Decimal(0)
+    for type_ in ("CE", "PE"):
+        total += quoted(day, Instrument(expiry, type_, money), at)
+    return total
+
+
+def quoted(day: Recording, instrument: Instrument, at: int) -> Decimal:
+    """The fresh price of one named contract."""
+    if instrument not in day.lot_size:
+        raise Skip("not_listed")
+    known = day.prices[instrument].known(at)
+    if known is None:
+        raise Skip("no_quote")
+    if known.age > FRESH:
+        raise Skip("stale_quote")
+    return known.price
+
+
+def by_premium(
+    pick: str, low: Decimal, high: Decimal, type_: str, expiry: date, day: Recording, at: int
+) -> dict[Decimal, Decimal]:
+    """Eligible strikes with how far their premium is from the one wanted: the middle of the range, or ``low``."""
+    priced = {}
+    for strike in day.strikes(expiry, type_):
+        price = fresh(day, Instrument(expiry, type_, strike), at)
+        if price is not None:
+            priced[strike] = price
+    if pick == "at_least":
+        priced = {strike: price for strike, price in priced.items() if price >= low}
+    if pick == "at_most":
+        priced = {strike: price for strike, price in priced.items() if price <= high}
+    if pick == "range":
+        priced = {strike: price for strike, price in priced.items() if low <= price <= high}
+    if not priced:
+        raise Skip("no_eligible_strike")
+    wanted = (low + high) / 2
+    return {strike: abs(price - wanted) for strike, price in priced.items()}

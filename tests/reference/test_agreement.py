@@ -1,0 +1,29 @@
+"""The engine does what the rules page says, on cases nobody chose."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.reference.agreement import compare
+from tests.reference.conftest import Days
+
+SEED = 1
+"""Other seeds are for ``make fuzz``."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "numbers", "least"),
+    [
+        ("simulated", range(60), 40),
+        ("banknifty", range(80), 30),
+        ("nifty", range(20), 250),
+    ],
+)
+def test_engine_and_reference_agree_on_every_entry_exit_price_and_reason(
+    kind: str, numbers: range, least: int, days: Days, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tally = compare(days(kind), SEED, numbers, tmp_path)
+    with capsys.disabled():
+        print(f"\n{kind}, seed {SEED}, strategies {numbers.start} to {numbers.stop - 1}: {tally}")
+    assert not tally.disagreements, "\n".join(tally.disagreements[:3])
+    assert tally.cases >= least
