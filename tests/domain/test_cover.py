@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from option_baskets.domain.allocation import Allocation
 from option_baskets.domain.basket import (
-    Distance,
     ExpiryRule,
     LegSpec,
     Schedule,
@@ -23,6 +22,7 @@ from option_baskets.domain.basket import (
 )
 from option_baskets.domain.contract import ContractType, Side
 from option_baskets.domain.cover import Stake, covered, lost_cover, needed
+from option_baskets.domain.exit_rules import Distance
 
 STOP = Distance(percent=Decimal(25))
 NEXT_WEEK = ExpiryRule(series=Series.WEEKLY, offset=1)

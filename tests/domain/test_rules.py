@@ -8,11 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from option_baskets.domain.basket import Distance, LegSpec
+from option_baskets.domain.basket import LegSpec
 from option_baskets.domain.contract import Side
+from option_baskets.domain.exit_rules import Distance
+from option_baskets.domain.levels import stop_level, target_level
 from option_baskets.domain.market import Bar
 from option_baskets.domain.reasons import ExitReason, Reason
-from option_baskets.domain.rules import Check, Close, ExitDemanded, step, stop_level, target_level
+from option_baskets.domain.rules import Check, Close, ExitDemanded, step
 from option_baskets.domain.run import LegPosition, Run, RunStatus, Shortfall, settled
 from tests.engine.plans import CALL, instant, run, strategy
 from tests.engine.small_market import SmallMarket, chain

@@ -5,8 +5,9 @@ from datetime import date, datetime, time
 from decimal import Decimal
 
 from option_baskets.domain.allocation import Allocation
-from option_baskets.domain.basket import Basket, Distance, LegSpec, Schedule, Strategy, Strike, StrikeRule
+from option_baskets.domain.basket import Basket, LegSpec, Schedule, Strategy, Strike, StrikeRule
 from option_baskets.domain.contract import Contract, ContractType, Side
+from option_baskets.domain.exit_rules import Distance
 from option_baskets.domain.ids import Action, intent_id, run_id
 from option_baskets.domain.order import Intent, Order
 from option_baskets.domain.run import LegPosition, Run

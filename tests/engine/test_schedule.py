@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from option_baskets.domain.basket import Distance, Strategy, Weekday
+from option_baskets.domain.basket import Strategy, Weekday
+from option_baskets.domain.exit_rules import Distance
 from option_baskets.domain.facts import SessionKind
 from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.run import RunStatus

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from option_baskets.adapters.basket_file import BasketFile, load_basket_file, parse_basket
 from option_baskets.adapters.basket_file.names import slug
 from option_baskets.adapters.basket_file.positions import lines_of_keys
-from option_baskets.domain.basket import Distance, ExpiryRule, Pick, Reference, Series, Strike, StrikeRule, Weekday
+from option_baskets.domain.basket import ExpiryRule, Pick, Reference, Series, Strike, StrikeRule, Weekday
 from option_baskets.domain.contract import ContractType, Side
 from option_baskets.domain.errors import Invalid, Problem
+from option_baskets.domain.exit_rules import Distance
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
@@ -287,7 +288,11 @@ SLIPS = [
     ("{ percent = 25 }", "{ percent = 0 }", "20: strategies[0].legs[0].stop.percent: 0 must be above zero"),
     ("{ percent = 25 }", "{ percent = -25 }", "stop.percent: -25 must be above zero"),
     ("{ percent = 25 }", "{ percent = 25, points = 5 }", "stop: both percent and points; give one"),
-    ("{ percent = 25 }", "{ }", "stop: neither percent nor points; give one"),
+    (
+        "{ percent = 25 }",
+        "{ }",
+        "stop: neither percent nor points nor underlying_percent nor underlying_points; give one",
+    ),
     ("{ percent = 25 }", "25", "stop: 25 is not a table; write for example stop = { percent = 25 }"),
     (
         "stop = { percent = 25 }",

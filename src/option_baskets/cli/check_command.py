@@ -1,6 +1,5 @@
 """``baskets check``: what basket files mean, or what to mend."""
 
-from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -11,9 +10,10 @@ from rich.table import Table
 
 from option_baskets.adapters.basket_file import BasketFile, load_basket_file
 from option_baskets.adapters.facts import load
+from option_baskets.cli.exit_wording import distance_in_words, leg_in_words, rupees_in_words, strategy_in_words
 from option_baskets.cli.wording import expiry_in_words, strike_in_words, units_in_words
 from option_baskets.domain.allocation import Allocation, lots_by_leg
-from option_baskets.domain.basket import Distance, Reference, Strategy, Weekday
+from option_baskets.domain.basket import Reference, Strategy, Weekday
 from option_baskets.domain.errors import Invalid
 
 
@@ -58,12 +58,15 @@ def command(ctx: click.Context, files: tuple[Path, ...], facts_dir: Path | None)
 def _print_meaning(found: BasketFile, console: Console) -> None:
     basket = found.basket
     paused = ", paused" if basket.paused else ""
-    console.print(f"[bold]{escape(basket.name)}[/], {basket.mode}, capital ₹{_rupees(basket.capital)}{paused}")
+    console.print(f"[bold]{escape(basket.name)}[/], {basket.mode}, capital {rupees_in_words(basket.capital)}{paused}")
     for strategy in found.strategies:
         console.print(f"\n[bold]{escape(strategy.name)}[/]  {_schedule(strategy)}")
         console.print(_legs(strategy, found.of(strategy)))
         for line in units_in_words(strategy, found.of(strategy)):
             console.print(escape(line))
+        for told in (*map(leg_in_words, strategy.legs), strategy_in_words(strategy)):
+            if told:
+                console.print(escape(told))
 
 
 def _legs(strategy: Strategy, allocations: tuple[Allocation, ...]) -> Table:
@@ -83,8 +86,8 @@ def _legs(strategy: Strategy, allocations: tuple[Allocation, ...]) -> Table:
             f"{leg.side:4} {leg.type}",
             expiry_in_words(strategy.expiry_rule(leg)),
             strike_in_words(leg.strike),
-            _distance(leg.stop),
-            _distance(leg.target),
+            distance_in_words(leg.stop),
+            distance_in_words(leg.target),
             *(str(of_account.get(leg.id, "-")) for of_account in lots),
         )
     return table
@@ -99,17 +102,3 @@ def _schedule(strategy: Strategy) -> str:
     words += [f"measured from the {strategy.reference}"] * (strategy.reference is not Reference.SPOT)
     words += ["naked"] * strategy.naked + ["special sessions too"] * strategy.special_sessions
     return ", ".join(words + ["paused"] * strategy.paused)
-
-
-def _distance(distance: Distance | None) -> str:
-    if distance is None:
-        return "-"
-    return f"{distance.percent:f} %" if distance.percent is not None else f"{distance.points:f} pt"
-
-
-def _rupees(amount: Decimal) -> str:
-    """Grouped as in India: the last three digits, then twos, e.g. 5,00,000."""
-    whole, _, fraction = f"{amount:f}".partition(".")
-    head, tail = whole[:-3], whole[-3:]
-    groups = [head[max(end - 2, 0) : end] for end in range(len(head), 0, -2)][::-1]
-    return ",".join([*groups, tail]) + (f".{fraction}" if fraction else "")

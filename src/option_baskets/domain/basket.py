@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from option_baskets.domain.contract import ContractType, Side
+from option_baskets.domain.exit_rules import Distance, PriceUsed, Scope, StrategyExits, Trail
 
 MAX_STRATEGIES = 10
 MAX_LEGS = 6
@@ -99,25 +100,6 @@ class Strike:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Distance:
-    """A distance from the entry price: ``percent`` of it, or ``points`` (rupees per unit). Exactly one is set."""
-
-    percent: Decimal | None = None
-    points: Decimal | None = None
-
-    def __post_init__(self) -> None:
-        if (self.percent is None) == (self.points is None):
-            raise ValueError("give percent or points, and only one of them")
-
-    def of(self, entry: Decimal) -> Decimal:
-        """The distance in rupees per unit for this entry price, unrounded."""
-        if self.points is not None:
-            return self.points
-        assert self.percent is not None
-        return entry * self.percent / 100
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LegSpec:
     """One leg as the user wrote it. ``ratio`` is lots per unit of the strategy."""
 
@@ -131,6 +113,10 @@ class LegSpec:
     """None: the strategy's rule; a future's default is the nearest monthly."""
     stop: Distance | None = None
     target: Distance | None = None
+    trail: Trail | None = None
+    """Moves the stop; only with a stop on the leg's own price."""
+    price: PriceUsed = PriceUsed.LTP
+    square_off: Scope = Scope.LEG
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,6 +149,7 @@ class Strategy:
     special_sessions: bool = False
     """Trade weekend, Muhurat and disaster-recovery sessions too."""
     on_failure: OnFailure = OnFailure.UNWIND
+    exits: StrategyExits = field(default_factory=StrategyExits)
     entry_grace_seconds: int = 60
     """A late entry is still taken within this many seconds of its minute."""
     slippage_limit_percent: Decimal = Decimal(5)

@@ -10,8 +10,9 @@ from datetime import date
 from fractions import Fraction
 
 from option_baskets.domain.allocation import Allocation, lots_by_leg
-from option_baskets.domain.basket import ExpiryRule, Series, Strategy
+from option_baskets.domain.basket import ExpiryRule, LegSpec, Series, Strategy
 from option_baskets.domain.contract import ContractType, Side
+from option_baskets.domain.exit_rules import Scope
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +100,7 @@ def lost_cover(strategy: Strategy, allocations: Collection[Allocation]) -> tuple
 
 
 def _losses(strategy: Strategy, allocation: Allocation, lots: Mapping[str, int]) -> Iterator[CoverLoss]:
-    closable = {leg.id for leg in strategy.legs if leg.stop is not None or leg.target is not None}
+    closable = {leg.id for leg in strategy.legs if _closes_alone(leg)}
     for calendar in _CALENDARS:
         for short in (ContractType.CE, ContractType.PE):
             sold, covers = _stakes(strategy, lots, short, calendar)
@@ -111,6 +112,11 @@ def _losses(strategy: Strategy, allocation: Allocation, lots: Mapping[str, int])
             for cover in covers:
                 if cover.leg in closable and covered([*sold, *kept, cover], short) > left:
                     yield CoverLoss(account=allocation.account, short=short, leg=cover.leg)
+
+
+def _closes_alone(leg: LegSpec) -> bool:
+    """It has a rule that closes it and leaves the others open; where all are closed, shorts are closed first."""
+    return leg.square_off is Scope.LEG and (leg.stop is not None or leg.target is not None)
 
 
 def _stakes(

@@ -17,6 +17,7 @@ class Reason(StrEnum):
     NOT_LISTED = "not_listed"
     STALE_QUOTE = "stale_quote"
     NO_QUOTE = "no_quote"
+    PREMIUM_BASE_UNCLEAR = "premium_base_unclear"
     NO_LOT_SIZE = "no_lot_size"
     ACCOUNT_UNKNOWN = "account_unknown"
     ACCOUNT_UNAVAILABLE = "account_unavailable"

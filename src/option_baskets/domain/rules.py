@@ -1,17 +1,22 @@
 """The rules of a running strategy: one pure step from (run, event, market) to (run, decisions).
 
-At one instant all rules read one snapshot, in a fixed order: leg stops by leg number, leg targets, the time exit. The
-first that closes a leg names the reason. Levels are compared unrounded.
+At one instant all rules read one snapshot, in a fixed order: strategy stop, lock, strategy target; leg stops by leg
+number with what they square off, leg targets likewise, the time exit. The first that closes a leg names the reason.
+What a firing changes - a stop moved to cost, a trail's step - applies from the next evaluation; only the peak of a lock
+is updated before it is read. Levels are compared unrounded.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
 from option_baskets.domain.basket import LegSpec
 from option_baskets.domain.contract import Side
-from option_baskets.domain.market import Quote, Snapshot
+from option_baskets.domain.exit_rules import Scope
+from option_baskets.domain.levels import Hit, stopped, target_reached, trailed
+from option_baskets.domain.market import Snapshot
+from option_baskets.domain.mtm import locked, strategy_hit
 from option_baskets.domain.reasons import ExitReason
 from option_baskets.domain.run import LegPosition, Run
 
@@ -21,6 +26,8 @@ class Check:
     """Evaluate every rule with what is known at ``at``."""
 
     at: datetime
+    charges: Mapping[str, Decimal] = field(default_factory=dict)
+    """Rupees accrued so far by account, where the strategy's rules read net profit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,28 +52,50 @@ class Close:
 
 
 def step(run: Run, event: Event, market: Snapshot) -> tuple[Run, tuple[Close, ...]]:
-    """The run after the event, and what is to be done. A position already closing is never decided again."""
+    """The run after the event, and what is to be done; the very same run if nothing changed.
+
+    A position already closing is never decided again.
+    """
+    if all(position.exit_reason is not None for position in run.positions):
+        return run, ()
+    if isinstance(event, Check):
+        peaks = locked(run, market, event.charges)
+        run = run if peaks is run.locked else replace(run, locked=peaks)
     decisions: dict[tuple[str, str, int], Close] = {}
     for close in _closes(run, event, market):
         decisions.setdefault(close.position, close)
-    if not decisions:
-        return run, ()
-    positions = tuple(_closing(position, decisions.get(position.key)) for position in run.positions)
-    return replace(run, positions=positions), tuple(decisions.values())
+    costs = _accounts_to_cost(run, decisions.values())
+    positions = tuple(
+        _after(run, position, decisions.get(position.key), event, market, to_cost=position.account in costs)
+        for position in run.positions
+    )
+    if any(after is not before for after, before in zip(positions, run.positions, strict=True)):
+        run = replace(run, positions=positions)
+    return run, tuple(decisions.values())
 
 
-def _closing(position: LegPosition, close: Close | None) -> LegPosition:
-    return position if close is None else replace(position, exit_reason=close.reason, exit_level=close.level)
+def _after(
+    run: Run, position: LegPosition, close: Close | None, event: Event, market: Snapshot, *, to_cost: bool
+) -> LegPosition:
+    """The position once everything was decided: closing, or with its stop where the next evaluation finds it."""
+    if close is not None:
+        return replace(position, exit_reason=close.reason, exit_level=close.level)
+    if position.exit_reason is not None or isinstance(event, ExitDemanded):
+        return position
+    if to_cost and position.side is Side.SELL and position.cost_at is None:
+        position = replace(position, cost_at=event.at)
+    if position.open:
+        steps = trailed(run.strategy.leg(position.leg), position, market)
+        if steps != position.trail_steps:
+            position = replace(position, trail_steps=steps)
+    return position
 
 
-def stop_level(leg: LegSpec, entry: Decimal) -> Decimal | None:
-    """The price at or beyond which the leg's stop fires: above the entry for a SELL, below it for a BUY. Unrounded."""
-    return None if leg.stop is None else entry - leg.side.sign * leg.stop.of(entry)
-
-
-def target_level(leg: LegSpec, entry: Decimal) -> Decimal | None:
-    """The price at or beyond which the leg's target fires. Unrounded."""
-    return None if leg.target is None else entry + leg.side.sign * leg.target.of(entry)
+def _accounts_to_cost(run: Run, closes: Iterable[Close]) -> set[str]:
+    """Accounts on which a leg's own stop has fired, where that moves the other stops to cost. A target never does."""
+    if not run.strategy.exits.move_stop_to_cost:
+        return set()
+    return {close.position[1] for close in closes if close.reason in {ExitReason.STOP, ExitReason.TRAIL}}
 
 
 def _closes(run: Run, event: Event, market: Snapshot) -> Iterator[Close]:
@@ -77,60 +106,38 @@ def _closes(run: Run, event: Event, market: Snapshot) -> Iterator[Close]:
             if event.account in {None, position.account}:
                 yield Close(position=position.key, reason=event.reason)
         return
-    held = [position for position in running if position.open]
-    for position in held:
-        leg = run.strategy.leg(position.leg)
-        if leg.stop is not None:
-            level = stop_level(leg, _entry(position))
-            price = _touched(position, level, market, adverse=True)
-            if price is not None:
-                yield Close(position=position.key, reason=ExitReason.STOP, level=price.level)
-    for position in held:
-        leg = run.strategy.leg(position.leg)
-        if leg.target is not None:
-            level = target_level(leg, _entry(position))
-            price = _touched(position, level, market, adverse=False)
-            if price is not None:
-                yield Close(position=position.key, reason=ExitReason.TARGET, level=price.level)
+    hit = strategy_hit(run, market, event.charges)
+    if hit is not None:
+        for position in running:
+            yield Close(position=position.key, reason=hit)
+        return
+    yield from _leg_rule(run, running, stopped, market)
+    yield from _leg_rule(run, running, target_reached, market)
     if event.at >= run.exit_at:
         for position in running:
             yield Close(position=position.key, reason=ExitReason.TIME)
 
 
-def _entry(position: LegPosition) -> Decimal:
-    entry = position.entry_price
-    assert entry is not None
-    return entry
+_Rule = Callable[[LegSpec, LegPosition, Snapshot], Hit | None]
 
 
-@dataclass(frozen=True, slots=True)
-class _Touch:
-    level: Decimal | None
-    """The fill price inside the bar; None where the order fills at the market."""
+def _leg_rule(run: Run, running: Sequence[LegPosition], rule: _Rule, market: Snapshot) -> Iterator[Close]:
+    """One rule over every held leg, by account and leg number, each with what it squares off on its account."""
+    accounts = {account: index for index, account in enumerate(dict.fromkeys(each.account for each in run.positions))}
+    numbers = {leg.id: index for index, leg in enumerate(run.strategy.legs)}
 
+    def order(position: LegPosition) -> tuple[int, int, int]:
+        return accounts[position.account], numbers[position.leg], position.entry_number
 
-def _touched(position: LegPosition, level: Decimal | None, market: Snapshot, *, adverse: bool) -> _Touch | None:
-    """Whether the price has been at or beyond the level since the entry, and where inside a bar that fills.
-
-    A bar with high and low fills at the level, or at its open if it opened beyond; a lone price fills at the market. A
-    price no newer than the entry says nothing, and a bar that began before it counts with its close only.
-    """
-    quote = market.quote(position.contract)
-    entered = position.entry_time
-    if level is None or quote is None or entered is None or quote.as_of <= entered:
-        return None
-    rising = (position.side is Side.SELL) == adverse
-    open_, extreme = _range(quote, entered, rising)
-    if (extreme < level) if rising else (extreme > level):
-        return None
-    if open_ is None:
-        return _Touch(None)
-    return _Touch(max(open_, level) if rising else min(open_, level))
-
-
-def _range(quote: Quote, entered: datetime, rising: bool) -> tuple[Decimal | None, Decimal]:
-    bar = quote.bar
-    if bar is None or bar.open is None or bar.start < entered:
-        return None, quote.last
-    extreme = bar.high if rising else bar.low
-    return bar.open, quote.last if extreme is None else extreme
+    squared_off: set[str] = set()
+    for position in sorted((each for each in running if each.open), key=order):
+        leg = run.strategy.leg(position.leg)
+        hit = None if position.account in squared_off else rule(leg, position, market)
+        if hit is None:
+            continue
+        yield Close(position=position.key, reason=hit.reason, level=hit.level)
+        if leg.square_off is Scope.ALL:
+            squared_off.add(position.account)
+            for other in running:
+                if other.account == position.account:
+                    yield Close(position=other.key, reason=ExitReason.SQUARE_OFF)

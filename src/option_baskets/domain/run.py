@@ -1,6 +1,7 @@
 """A run: one strategy on one cycle, with the strategy as it was when it entered and every position it opened."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -56,6 +57,12 @@ class LegPosition:
     """The rule that first decided to close it; later causes join and do not replace it."""
     exit_level: Decimal | None = None
     """The price at which a rule that fired inside a recorded bar fills."""
+    entry_spot: Decimal | None = None
+    """The underlying known when the entry was decided, index points; kept where a rule of the leg measures from it."""
+    trail_steps: int = 0
+    """How many steps the trail has moved the stop; it never moves back."""
+    cost_at: datetime | None = None
+    """When the stop was moved to the entry price."""
     shortfall: Reason | None = None
     """Why less than intended was entered."""
 
@@ -88,6 +95,10 @@ class LegPosition:
             return ZERO
         cost = self.entered_value if self.exited == self.entered else self.entered_value * self.exited / self.entered
         return (self.exited_value - cost) * self.side.sign
+
+    def profit(self, last: Decimal) -> Decimal:
+        """Realised and unrealised profit in rupees, before charges: exact, as nothing is divided."""
+        return (self.exited_value + last * self.open - self.entered_value) * self.side.sign
 
     def unrealised(self, last: Decimal) -> Decimal:
         """Profit in rupees on the units still held, at this price."""
@@ -127,6 +138,8 @@ class Run:
     """A sentence for a person: why it was skipped or failed, or what was adjusted."""
     positions: tuple[LegPosition, ...] = ()
     shortfalls: tuple[Shortfall, ...] = ()
+    locked: Mapping[str, int] = field(default_factory=dict)
+    """Where a profit is locked: the steps its peak has made, by account, or under ``""`` of the whole run."""
     version: int = 0
 
     def position(self, key: tuple[str, str, int]) -> LegPosition:

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from option_baskets.domain.allocation import dropped_units, lots_by_leg, slices
 from option_baskets.domain.contract import Contract, Side
+from option_baskets.domain.entry_terms import entry_spot, require_premium_base
 from option_baskets.domain.errors import Halt, Refused
 from option_baskets.domain.ids import Action, intent_id
 from option_baskets.domain.market import Snapshot
@@ -155,9 +156,14 @@ def _in_time(run: Run, now: datetime) -> None:
 def _positions(
     trading: Trading, run: Run, resolution: Resolution, snapshot: Snapshot
 ) -> tuple[list[LegPosition], list[Shortfall]]:
-    """What is to be opened where, in order of priority and leg; lots of an account we cannot reach are recorded."""
+    """What is to be opened where, in order of priority and leg; lots of an account we cannot reach are recorded.
+
+    Raises:
+        Refused: something an exit rule measures from is not known.
+    """
     positions: list[LegPosition] = []
     shortfalls: list[Shortfall] = []
+    spots = {leg.id: entry_spot(run.strategy, leg, snapshot) for leg in run.strategy.legs}
     for allocation in sorted(run.allocations, key=lambda each: (each.priority, each.id)):
         known = (run.user_id, allocation.account) in trading.desk.brokers
         for leg_id, lots in lots_by_leg(run.strategy, allocation, run.allocations).items():
@@ -188,8 +194,10 @@ def _positions(
                     lot_size=listing.lot_size,
                     freeze_quantity=listing.freeze_quantity,
                     tick=listing.tick,
+                    entry_spot=spots[leg_id],
                 )
             )
+    require_premium_base(run.strategy, positions, snapshot)
     return positions, shortfalls
 
 

@@ -98,7 +98,7 @@ async def record_of(
     notes: defaultdict[str, list[Charges]] = defaultdict(list)
     accounted = []
     for run in runs:
-        charged = _charges(facts, accounts, orders[run.id]) if with_charges else {}
+        charged = charges_of(facts, accounts, orders[run.id]) if with_charges else {}
         for account, charges in charged.items():
             notes[account] += charges
         accounted.append(_account(run, charged))
@@ -113,7 +113,9 @@ async def record_of(
     )
 
 
-def _charges(facts: Facts, accounts: Mapping[str, BrokerAccount], orders: Iterable[Order]) -> dict[str, list[Charges]]:
+def charges_of(
+    facts: Facts, accounts: Mapping[str, BrokerAccount], orders: Iterable[Order]
+) -> dict[str, list[Charges]]:
     """The charges of every filled order, by account; flat brokerage is once an order however often it was filled."""
     charged: defaultdict[str, list[Charges]] = defaultdict(list)
     for order in orders:

@@ -1,13 +1,17 @@
 """The stop check: every rule of every open run, on one snapshot. It also finds exits that are due."""
 
 import logging
+from decimal import Decimal
 
 from option_baskets.domain.errors import Halt
 from option_baskets.domain.events import Event
+from option_baskets.domain.exit_rules import Mtm
 from option_baskets.domain.market import Snapshot
+from option_baskets.domain.money import ZERO
 from option_baskets.domain.rules import Check, Close, step
 from option_baskets.domain.run import Run, RunStatus, settled
 from option_baskets.engine.exit import accounts_closing, close
+from option_baskets.engine.report import charges_of
 from option_baskets.engine.runs import RunKey
 from option_baskets.engine.trading import Trading
 from option_baskets.ports import Write
@@ -38,9 +42,10 @@ async def check_stops(trading: Trading, event: Event) -> None:
 
 
 async def check_run(trading: Trading, key: RunKey, snapshot: Snapshot) -> None:
-    """Step one run and start closing what the rules decided to close."""
-    check = Check(at=snapshot.at)
-    if not step(trading.runs.get(key), check, snapshot)[1]:
+    """Step one run, keep what has changed in it, and start closing what the rules decided to close."""
+    run = trading.runs.get(key)
+    check = Check(at=snapshot.at, charges=await _accrued(trading, run))
+    if step(run, check, snapshot)[0] is run:
         return
     decided: list[Close] = []
 
@@ -52,6 +57,36 @@ async def check_run(trading: Trading, key: RunKey, snapshot: Snapshot) -> None:
     await trading.runs.change(key, stepped)
     for account in dict.fromkeys(decision.position[1] for decision in decided):
         _start_closing(trading, key, account)
+
+
+async def _accrued(trading: Trading, run: Run) -> dict[str, Decimal]:
+    """Charges of the run's fills so far by account, in rupees, where its rules read net profit.
+
+    A charge without a known rate counts nothing and is alerted once: it must not keep a stop from firing.
+    """
+    if run.strategy.exits.mtm is not Mtm.NET:
+        return {}
+    accounts = {account: each for (user, account), each in trading.accounts.items() if user == run.user_id}
+    accrued: dict[str, Decimal] = {}
+    for account, charges in charges_of(trading.facts, accounts, trading.desk.of_run((run.user_id, run.id))).items():
+        amounts = [amount for order in charges for amount in order.components.values()]
+        accrued[account] = sum((amount for amount in amounts if amount is not None), ZERO)
+        subject = f"charges of {run.id}"
+        said = ((run.user_id, account), subject)
+        if None in amounts and said not in trading.alerted:
+            trading.alerted.add(said)
+            unknown = ", ".join(sorted({name for order in charges for name in order.unknown}))
+            message = f"the net profit of {run.strategy.name} on {account} is without {unknown}: no rate is known"
+            await trading.alert(
+                run.user_id,
+                "charge_unknown",
+                message,
+                strategy_id=run.strategy.id,
+                run_id=run.id,
+                account=account,
+                subject=subject,
+            )
+    return accrued
 
 
 def _go_on_closing(trading: Trading, key: RunKey) -> None:

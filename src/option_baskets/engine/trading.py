@@ -48,7 +48,7 @@ class Trading:
     session: Session | None = None
     """The session under way."""
     alerted: set[tuple[AccountKey, str]] = field(default_factory=set)
-    """What was already said of an order that is not ours."""
+    """What was already said: of an order that is not ours, of a charge that is not known."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _exits: dict[tuple[RunKey, str], asyncio.Lock] = field(default_factory=dict)
     _valuation: Valuation | None = None

@@ -4,11 +4,16 @@ from collections.abc import Collection
 from datetime import time
 from decimal import Decimal
 
+from option_baskets.adapters.basket_file.exits import (
+    check_leg_exits,
+    check_strategy_exits,
+    read_leg_exits,
+    read_strategy_exits,
+)
 from option_baskets.adapters.basket_file.fields import Fields, one_of, shown
 from option_baskets.adapters.basket_file.strike import read_strike
 from option_baskets.domain.basket import (
     MAX_LEGS,
-    Distance,
     ExpiryRule,
     LegSpec,
     OnFailure,
@@ -30,7 +35,7 @@ def read_strategy(
     fields: Fields, *, strategy_id: str, basket_id: str, name: str, underlyings: Collection[str] | None
 ) -> Strategy:
     """The strategy of a table whose ``name`` has been read. Its ``allocations`` are left for the caller."""
-    return Strategy(
+    strategy = Strategy(
         id=strategy_id,
         basket_id=basket_id,
         name=name,
@@ -44,8 +49,11 @@ def read_strategy(
         entry_grace_seconds=fields.integer("entry_grace_seconds", 60, 60, most=3600),
         slippage_limit_percent=_slippage_limit(fields),
         paused=fields.flag("paused"),
+        exits=read_strategy_exits(fields),
         legs=_legs(fields),
     )
+    check_strategy_exits(fields, strategy.exits, strategy.legs)
+    return strategy
 
 
 def _underlying(fields: Fields, underlyings: Collection[str] | None) -> str:
@@ -131,19 +139,25 @@ def _leg(fields: Fields, position: str, earlier: list[str]) -> LegSpec:
     side = fields.choice("side", Side, Side.SELL)
     type_ = fields.choice("type", ContractType, ContractType.CE)
     is_future = type_ is ContractType.FUT
+    ratio = fields.integer("ratio", 1, 1, least=1, most=100)
+    strike = _strike(fields, earlier, is_future=is_future)
+    expiry = _expiry(fields, ExpiryRule(series=Series.MONTHLY) if is_future else ExpiryRule())
+    exits = read_leg_exits(fields)
     leg = LegSpec(
         id=leg_id,
         side=side,
         type=type_,
-        ratio=fields.integer("ratio", 1, 1, least=1, most=100),
-        strike=_strike(fields, earlier, is_future=is_future),
-        expiry=_expiry(fields, ExpiryRule(series=Series.MONTHLY) if is_future else ExpiryRule()),
-        stop=_distance(fields, "stop"),
-        target=_distance(fields, "target"),
+        ratio=ratio,
+        strike=strike,
+        expiry=expiry,
+        stop=exits.stop,
+        target=exits.target,
+        trail=exits.trail,
+        price=exits.price,
+        square_off=exits.square_off,
     )
     fields.close()
-    if fields.is_good("side"):
-        _check_reach(fields, leg)
+    check_leg_exits(fields, leg)
     return leg
 
 
@@ -153,22 +167,3 @@ def _strike(fields: Fields, earlier: list[str], *, is_future: bool) -> Strike | 
         return None
     table = fields.table("strike", '{ rule = "atm", offset = 0 }', required=fields.is_good("type"))
     return read_strike(table, earlier) if table is not None else None
-
-
-def _distance(fields: Fields, key: str) -> Distance | None:
-    table = fields.table(key, "{ percent = 25 }", required=False)
-    if table is None:
-        return None
-    stand_in = Decimal(25)
-    values = {unit: table.decimal(unit, "25", stand_in, positive=True) for unit in ("percent", "points")}
-    table.close()
-    given = table.only_one(tuple(values), f"{key} = {{ percent = 25 }}")
-    return Distance(**{given: values[given]}) if given else Distance(percent=stand_in)
-
-
-def _check_reach(fields: Fields, leg: LegSpec) -> None:
-    """A rule that only a price of zero or less would fire never fires."""
-    key, distance = ("stop", leg.stop) if leg.side is Side.BUY else ("target", leg.target)
-    if distance is not None and distance.percent is not None and distance.percent >= 100:
-        what = f"a {leg.side} leg reaches it at a price of zero or less"
-        fields.add(f"{key}.percent", f"{distance.percent} can never fire: {what}; write less than 100 or remove it")
