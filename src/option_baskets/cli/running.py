@@ -154,24 +154,27 @@ class Running:
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
         """Hold the data folder: two engines on one journal would order everything twice."""
-        self.data.mkdir(parents=True, exist_ok=True)
-        path = self.data / "lock"
-        with path.open("a+", encoding="utf-8") as lock:
+        try:
+            self.data.mkdir(parents=True, exist_ok=True)
+            lock = (self.data / "lock").open("ab+", buffering=0)
+        except OSError as error:
+            raise Invalid(f"{self.data} cannot be written: {error.strerror}", where="--data") from error
+        with lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise Unavailable(
                     f"process {_holder(lock)} trades in {self.data}; stop it, or give another --data folder"
                 ) from None
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
+            with contextlib.suppress(OSError):  # held without a name, where the disk is full
+                lock.truncate(0)
+                lock.write(str(os.getpid()).encode())
             yield
 
 
-def _holder(lock: IO[str]) -> str:
+def _holder(lock: IO[bytes]) -> str:
     lock.seek(0)
-    return lock.read().strip() or "(unknown)"
+    return lock.read().decode().strip() or "(unknown)"
 
 
 async def _until_terminated(work: Coroutine[Any, Any, list[DayRecord]]) -> list[DayRecord]:
