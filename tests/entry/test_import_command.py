@@ -221,7 +221,7 @@ def test_every_kind_of_bad_row_is_rejected_with_its_line_and_reason_and_the_rest
         ("CE", Decimal(121)),
         ("FUT", Decimal("21645.25")),
     ]
-    assert "1 sessions, 5 bars" in said and "20 rows rejected" in said
+    assert "1 session, 5 bars" in said and "20 rows rejected" in said
     assert f"all 20 are in {tmp_path}" in said
 
 

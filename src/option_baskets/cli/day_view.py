@@ -1,5 +1,6 @@
 """How a day is shown in a terminal: what happened and why, and what is left after charges."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,8 +66,21 @@ def show_days(console: Console, days: Sequence[DayRecord]) -> None:
         table.add_row(*row, *_money(day.profit))
     total = sum((day.profit for day in days), Profit(gross=ZERO, charges=ZERO))
     table.add_section()
-    table.add_row(f"{len(days)} sessions", "", str(sum(day.orders for day in days)), *_money(total))
+    table.add_row(
+        "1 session" if len(days) == 1 else f"{len(days)} sessions",
+        "",
+        str(sum(day.orders for day in days)),
+        *_money(total),
+    )
     console.print(table)
+    without = Counter(
+        (run.run.reason, run.run.status) for day in days for run in day.runs if run.run.reason is not None
+    )
+    for (reason, status), count in sorted(without.items()):
+        text = f"{count} {'run' if count == 1 else 'runs'} {status.lower()}: {reason}"
+        console.print(Text(text, style=_STYLE.get(status, "red")))
+    if without:
+        console.print("[dim]--timeline, or a single --date, tells more[/]")
 
 
 def _table(*left: str, right: Sequence[str] = ()) -> Table:

@@ -156,7 +156,8 @@ def _show(console: "Console", report: "Report", out: Path) -> None:
         table.add_row(str(day.date), f"{day.contracts:,}", f"{day.bars:,}", f"{day.rejected:,}")
     console.print(table)
     bars, rejected = sum(day.bars for day in report.saved), report.rejected.height
-    console.print(f"{len(report.saved)} sessions, {bars:,} bars in {out}; {rejected:,} rows rejected", soft_wrap=True)
+    sessions = "1 session" if len(report.saved) == 1 else f"{len(report.saved)} sessions"
+    console.print(f"{sessions}, {bars:,} bars in {out}; {rejected:,} rows rejected", soft_wrap=True)
     for reason, count in report.reasons:
         console.print(f"  {count:>7,}  {reason}")
     for file, row, reason in report.rejected.head(_SHOWN).select("file", "row", "reason").iter_rows():
