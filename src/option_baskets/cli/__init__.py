@@ -10,6 +10,7 @@ _COMMANDS = {
     "calendar": "Sessions, holidays, expiries and lot sizes of a month.",
     "chain": "An option chain of a recorded day, with volatilities and Greeks.",
     "check": "Check basket files and say what to mend.",
+    "explain": "What strategies do on a recorded day, and why.",
     "import": "Turn market data files into the canonical form.",
     "new": "Write a basket file from a template.",
     "payoff": "What a file's strategies would make and risk, with margins.",

@@ -109,7 +109,7 @@ def command(
     found = load_basket_file(file, recorded.facts.names)
     console = Console(highlight=False)
     plans = []
-    for strategy in _wanted(found, name):
+    for strategy in wanted(found, name):
         try:
             plans.append(_planned(found, strategy, recorded, at))
         except Refused as refusal:
@@ -126,7 +126,12 @@ def command(
         console.print(f"picture in {png}", markup=False, soft_wrap=True)
 
 
-def _wanted(found: "BasketFile", name: str | None) -> Sequence["Strategy"]:
+def wanted(found: "BasketFile", name: str | None) -> Sequence["Strategy"]:
+    """The file's strategies, or the one of that name.
+
+    Raises:
+        Invalid: it has none of that name.
+    """
     from option_baskets.domain.errors import Invalid
 
     chosen = [strategy for strategy in found.strategies if name is None or strategy.name.lower() == name.lower()]

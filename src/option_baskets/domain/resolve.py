@@ -47,6 +47,17 @@ def resolve(strategy: Strategy, snapshot: Snapshot, deltas: Deltas) -> Resolutio
     return _Resolver(strategy, snapshot, deltas).resolution()
 
 
+def ranked_strikes(strategy: Strategy, snapshot: Snapshot, deltas: Deltas) -> dict[str, tuple[Decimal, ...]]:
+    """For every leg chosen by a premium or a delta its eligible strikes, the chosen one first, then the next best.
+
+    Raises:
+        Refused: as ``resolve``.
+    """
+    resolver = _Resolver(strategy, snapshot, deltas)
+    resolver.resolution()
+    return {leg: tuple(sorted(ranks, key=ranks.__getitem__)) for leg, ranks in resolver.ranks.items()}
+
+
 def expiry_of(strategy: Strategy, leg: LegSpec, snapshot: Snapshot) -> date:
     """The leg's expiry by the contract list.
 
@@ -118,6 +129,7 @@ class _Resolver:
         self.deltas = deltas
         self.chosen: dict[str, Contract] = {}
         self.notes: list[str] = []
+        self.ranks: dict[str, dict[Decimal, tuple[Decimal, Decimal, Decimal]]] = {}
         self._reference: ReferencePrice | None = None
 
     def resolution(self) -> Resolution:
@@ -220,13 +232,18 @@ class _Resolver:
         return sum((fresh_quote(contract, self.snapshot).last for contract in pair), Decimal(0))
 
     def _best(self, leg: LegSpec, expiry: date, known: Mapping[Decimal, Decimal], wanted: _Wanted) -> Decimal:
-        allowed = {strike: abs(value - wanted.aim) for strike, value in known.items() if wanted.allows(value)}
-        if not allowed:
+        atm = self._atm(expiry)
+        ranks = {
+            strike: (abs(value - wanted.aim), abs(strike - atm), strike)
+            for strike, value in known.items()
+            if wanted.allows(value)
+        }
+        if not ranks:
             there_are = f"; fresh ones are from {min(known.values()):f} to {max(known.values()):f}" if known else ""
             options = f"{leg.type} of {self.strategy.underlying} {expiry:%d-%b-%Y}"
             raise Refused(Reason.NO_ELIGIBLE_STRIKE, f"leg {leg.id}: no {options} has {wanted.what}{there_are}")
-        atm = self._atm(expiry)
-        return min(allowed, key=lambda strike: (allowed[strike], abs(strike - atm), strike))
+        self.ranks[leg.id] = ranks
+        return min(ranks, key=ranks.__getitem__)
 
     # ------------------------------------------------------------ by distance
 

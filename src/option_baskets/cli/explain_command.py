@@ -1,0 +1,110 @@
+"""``baskets explain``: what a file's strategies do on a recorded day, and why."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from option_baskets.adapters.basket_file import BasketFile
+    from option_baskets.cli.replaying import Replay
+    from option_baskets.domain.basket import Strategy
+    from option_baskets.domain.run import Run
+    from option_baskets.engine.explain import Explanation, RuleOf
+
+_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.command("explain")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--data", "directory", type=_FOLDER, required=True, help="Folder of recorded days.")
+@click.option("--date", "day", type=click.DateTime(formats=["%Y-%m-%d"]), required=True, help="The recorded day.")
+@click.option("--strategy", "name", metavar="NAME", help="Only this one.")
+@click.option("--stale", type=click.IntRange(min=1), help="Seconds after which a price may not decide an entry.")
+@click.option("--facts", type=_FOLDER, help="Later revisions of the market facts.")
+def command(
+    file: Path, directory: Path, day: datetime, name: str | None, stale: int | None, facts: Path | None
+) -> None:
+    """Say in words what the strategies of a basket file do on a recorded day, and why.
+
+    Whether each is due, the price its strikes are measured from, the chosen strikes and those that came next, lots and
+    orders by account, the level of every rule, and when each rule would have fired if it had been the only one. The
+    day is replayed with the engine that trades it; nothing of it is told before it was known.
+
+    \b
+    Examples:
+      baskets explain examples/straddle-0920.toml --data data/nifty-2022 --date 2022-06-10
+      baskets explain examples/conservative-income.toml --data data/days --date 2026-11-24 --strategy "Iron condor"
+    """
+    from rich.console import Console
+
+    from option_baskets.cli.explain_view import show_explanation
+    from option_baskets.cli.replaying import Replay
+
+    replay = Replay.prepare(
+        directory,
+        [file],
+        first=day.date(),
+        last=day.date(),
+        slippage=Decimal(0),
+        stale=stale,
+        with_charges=False,
+        facts=facts,
+    )
+    console = Console(highlight=False)
+    for explanation in explanations(replay, name):
+        show_explanation(console, explanation)
+
+
+def explanations(replay: "Replay", name: str | None) -> "Iterator[Explanation]":
+    """Of the chosen strategies of the replay's one file, on its one day, in file order.
+
+    Raises:
+        Invalid: it has no strategy of that name.
+    """
+    from option_baskets.cli.payoff_command import wanted
+    from option_baskets.engine.explain import explain
+    from option_baskets.engine.valuation import Valuation
+
+    (found,), (session,) = replay.baskets, replay.sessions
+    chosen = wanted(found, name)
+    runs = _replayed(replay, found, chosen)
+    market = replay.feed.market(session.date)
+    for strategy in chosen:
+        at = datetime.combine(session.date, strategy.schedule.entry, session.open.tzinfo)
+        alone = {rule: run for (strategy_id, rule), run in runs.items() if strategy_id == strategy.id and rule}
+        yield explain(
+            strategy,
+            found.of(strategy),
+            Valuation(facts=replay.facts, snapshot=market.snapshot(at), session=session),
+            paused=strategy.paused or found.basket.paused,
+            run=runs.get((strategy.id, None)),
+            alone=alone,
+        )
+
+
+def _replayed(
+    replay: "Replay", found: "BasketFile", chosen: "Sequence[Strategy]"
+) -> "dict[tuple[str, RuleOf | None], Run]":
+    """The run of each strategy, and its runs with one rule alone, from one replay. Nothing for what was not due."""
+    from dataclasses import replace
+
+    from option_baskets.engine.explain import only, rules_of
+
+    files: list[BasketFile] = []
+    which: dict[str, tuple[str, RuleOf | None]] = {}
+    for strategy in chosen:
+        for rule in (None, *rules_of(strategy)):
+            basket = replace(found.basket, id=f"{found.basket.id}.{len(files)}")
+            lone = strategy if rule is None else only(strategy, rule)
+            copy = replace(lone, id=f"{strategy.id}.{len(files)}", basket_id=basket.id)
+            allocations = tuple(
+                replace(each, id=f"{copy.id}.{each.account}", strategy_id=copy.id) for each in found.of(strategy)
+            )
+            files.append(replace(found, basket=basket, strategies=(copy,), allocations=allocations))
+            which[copy.id] = (strategy.id, rule)
+    (record,) = replace(replay, baskets=tuple(files)).run(None)
+    return {which[each.run.strategy.id]: each.run for each in record.runs}

@@ -1,0 +1,175 @@
+"""An explanation in words."""
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from option_baskets.cli.exit_wording import rupees_in_words, strategy_in_words
+from option_baskets.cli.wording import strike_in_words, units_in_words
+from option_baskets.domain.basket import Reference, Weekday
+from option_baskets.domain.contract import Contract
+from option_baskets.domain.money import rupees
+from option_baskets.domain.run import Run
+from option_baskets.domain.session import IST
+from option_baskets.engine.explain import Candidate, Choice, Due, Explanation, Level, Part
+
+
+def show_explanation(console: Console, told: Explanation) -> None:
+    """Print it; every figure is of the day itself."""
+    strategy = told.strategy
+    console.print(f"\n[bold]{escape(strategy.name)}[/] on {told.due.session.date:%A %d %B %Y}")
+    for line in _due(told.due, strategy.schedule.days, strategy.schedule.dte):
+        _say(console, line)
+    for line in _prices(told):
+        _say(console, line)
+    if told.refusal is not None:
+        _say(console, f"No strikes, and so no order: {told.refusal} ({told.refusal.reason}).")
+        if told.run is not None and told.run.reason is not told.refusal.reason:
+            for line in _outcome(told.run):
+                _say(console, line)
+        return
+    if not told.due.is_due:
+        _say(console, "On a day that suits, the same prices would give:")
+    for table in (_choices(told.choices), _parts(told.parts)):
+        console.print()
+        console.print(table)
+    console.print()
+    for line in (*units_in_words(strategy, told.allocations), *told.notes):
+        _say(console, line)
+    if told.run is None:
+        return
+    if told.levels:
+        console.print(_levels(told.levels, told.due.times.exit))
+        console.print()
+    whole = strategy_in_words(strategy)
+    if whole:
+        _say(console, whole)
+    for line in _outcome(told.run):
+        _say(console, line)
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(line, markup=False, soft_wrap=True)
+
+
+def _table(*left: str, right: tuple[str, ...] = ()) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in left:
+        table.add_column(name)
+    for name in right:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _due(due: Due, days: tuple[Weekday, ...], dte: tuple[int, ...]) -> Iterator[str]:
+    session = due.session
+    yield f"{'Due' if due.is_due else 'Not due'}, entry {_time(due.times.entry)}, exit {_time(due.times.exit)}:"
+    if due.paused:
+        yield "- it is paused, or its basket is"
+    if session.is_special:
+        yield f"- a {session.kind} session; such days are traded only with special_sessions = true"
+    else:
+        own = "every weekday" if days == tuple(Weekday) else " ".join(day.title() for day in days)
+        verdict = "one of" if due.weekday_suits else "not one of"
+        yield f"- {session.date:%A} is {verdict} its days ({own})"
+    wanted = f"it wants {' or '.join(map(str, dte))}" if dte else "any will do"
+    if due.expiry is None:
+        yield f"- no expiry of its legs is listed; {wanted}"
+    else:
+        verdict = "" if due.dte_suits else ", so it does not trade"
+        yield f"- {due.dte} trading days to its earliest expiry, {due.expiry:%d-%b-%Y}; {wanted}{verdict}"
+    hours = ", ".join(f"{_time(window.open)} to {_time(window.close)}" for window in session.windows)
+    yield f"- the session is {hours}; its entry is {'inside' if due.in_session else 'outside, so it is skipped'}"
+    if due.times.note:
+        yield f"- {due.times.note}"
+
+
+def _prices(told: Explanation) -> Iterator[str]:
+    strategy, reference = told.strategy, told.reference
+    at = _time(told.due.times.entry)
+    if reference is None:
+        yield f"Reference: no {strategy.reference} price of {strategy.underlying} at {at}."
+    else:
+        note = f" ({reference.note})" if reference.note else ""
+        yield f"Reference: {strategy.underlying} {strategy.reference} {reference.level:,.2f} as known at {at}{note}."
+    if told.spot is not None and (reference is None or strategy.reference is not Reference.SPOT):
+        yield f"The spot is {told.spot.last:,.2f}, confirmed at {told.spot.as_of.astimezone(IST):%H:%M:%S}."
+
+
+def _choices(choices: tuple[Choice, ...]) -> Table:
+    table = _table("Leg", "", "Rule", "Chosen", right=("Known price",))
+    table.add_column("Runners-up")
+    for choice in choices:
+        quote = choice.chosen.quote
+        table.add_row(
+            choice.leg.id,
+            f"{choice.leg.side:4}",
+            strike_in_words(choice.leg.strike),
+            _short(choice.chosen.contract) + _delta(choice.chosen),
+            "-" if quote is None else f"{quote.last:,.2f}",
+            ", ".join(map(_runner_up, choice.runners_up)) or "-",
+        )
+    return table
+
+
+def _runner_up(candidate: Candidate) -> str:
+    price = "no price" if candidate.quote is None else f"{candidate.quote.last:,.2f}"
+    return f"{candidate.contract.strike:f} at {price}{_delta(candidate)}"
+
+
+def _delta(candidate: Candidate) -> str:
+    return "" if candidate.delta is None else f", delta {candidate.delta:.3f}"
+
+
+def _parts(parts: tuple[Part, ...]) -> Table:
+    table = _table("Account", "Leg", right=("Lots", "Quantity"))
+    table.add_column("Orders")
+    for part in parts:
+        orders = "one" if len(part.slices) == 1 else " + ".join(map(str, part.slices))
+        table.add_row(part.account, part.leg, str(part.lots), str(part.quantity), orders)
+    return table
+
+
+def _levels(levels: tuple[Level, ...], exit_: datetime) -> Table:
+    table = _table("Rule", "Account", right=("Level", "Profit there"))
+    table.add_column("Alone, it")
+    for level in levels:
+        name = f"{level.of.rule} of leg {level.of.leg}" if level.of.leg else str(level.of.rule)
+        fired = f"does not fire by {_time(exit_)}"
+        if level.fired is not None:
+            fired = f"fires at {_time(level.fired)}"
+            fired += f", out at {rupees(level.fill):,}" if level.fill is not None else ""
+        price = "-" if level.price is None else f"{level.price:,.2f}"
+        profit = "-" if level.profit is None else rupees_in_words(rupees(level.profit))
+        table.add_row(name, level.account or "all", price, profit, fired)
+    return table
+
+
+def _outcome(run: Run) -> Iterator[str]:
+    """What came of it with all rules together."""
+    if run.reason is not None:
+        yield f"{run.status.capitalize()}: {run.detail} ({run.reason})."
+    for leg in run.positions:
+        if leg.entry_price is None or leg.entry_time is None:
+            continue
+        entry = f"{leg.account}: {leg.side} {leg.entered} of leg {leg.leg} at "
+        entry += f"{rupees(leg.entry_price):,} at {_time(leg.entry_time)}"
+        if leg.exit_price is not None and leg.exit_time is not None:
+            why = f"{leg.exit_reason}, {rupees_in_words(rupees(leg.gross))} before charges"
+            entry += f"; out at {rupees(leg.exit_price):,} at {_time(leg.exit_time)} ({why})"
+        yield entry
+    for short in run.shortfalls:
+        yield f"{short.account}: {short.quantity} units of leg {short.leg} not traded: {short.detail} ({short.reason})"
+
+
+def _short(contract: Contract) -> str:
+    strike = f" {contract.strike:f}" if contract.strike is not None else ""
+    return f"{contract.expiry:%d-%b}{strike} {contract.type}"
+
+
+def _time(at: datetime) -> str:
+    return f"{at.astimezone(IST):%H:%M}"
