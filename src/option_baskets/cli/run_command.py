@@ -44,7 +44,8 @@ def command(
 ) -> None:
     """Trade the baskets in FILE... on the paper exchange: enter at their minute, watch, exit, account.
 
-    Stopped or killed, it goes on where it was when started again with the same --data folder.
+    Stopped or killed, it goes on where it was when started again with the same --data folder. Baskets that the folder
+    holds from earlier runs are traded too: give another one to try something out.
 
     \b
     Examples:
