@@ -52,11 +52,11 @@ class Tally:
         return "\n".join(lines)
 
 
-def compare(recordings: Path, seed: int, numbers: Sequence[int], work: Path) -> Tally:
-    """Play the strategies of these numbers on every day of a folder, both ways."""
-    days = [Recording(path) for path in sorted(recordings.glob("*.parquet"))]
+def compare(recordings: Path, seed: int, numbers: Sequence[int], work: Path, part: slice = slice(None)) -> Tally:
+    """Play the strategies of these numbers on every day of a folder, or on part of its days, both ways."""
+    days = [Recording(path) for path in sorted(recordings.glob("*.parquet"))[part]]
     tables = [strategy(seed, number, _kind(days)) for number in numbers]
-    played = _played(recordings, tables, work)
+    played = _played(recordings, days, tables, work)
     tally = Tally()
     for day in days:
         for table in tables:
@@ -86,14 +86,23 @@ def _kind(days: Sequence[Recording]) -> Kind:
     )
 
 
-def _played(recordings: Path, tables: list[Table], work: Path) -> dict[tuple[date, str], dict[str, Any]]:
+def _played(
+    recordings: Path, days: Sequence[Recording], tables: list[Table], work: Path
+) -> dict[tuple[date, str], dict[str, Any]]:
     files = []
     for first in range(0, len(tables), BASKET):
         name = f"b{first // BASKET}"
         files.append(work / f"{name}.toml")
         files[-1].write_text(basket_file(name, tables[first : first + BASKET]), encoding="utf-8")
     replay = Replay.prepare(
-        recordings, files, first=None, last=None, slippage=Decimal(0), stale=None, with_charges=False, facts=None
+        recordings,
+        files,
+        first=days[0].date,
+        last=days[-1].date,
+        slippage=Decimal(0),
+        stale=None,
+        with_charges=False,
+        facts=None,
     )
     document: dict[str, Any] = as_json(replay.run(None))  # type: ignore[assignment]
     return {

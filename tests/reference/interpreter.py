@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from tests.reference.recording import Bar, Instrument, Known, Recording
@@ -98,13 +98,14 @@ def enter(strategy: Table, day: Recording, expiries: list[date | None]) -> list[
         Skip: nothing is entered.
     """
     at = minutes(strategy["entry"])
+    reference = cache(partial(_reference, strategy, day, at))
     resolved: dict[str, Instrument] = {}
     for number, (leg, expiry) in enumerate(zip(strategy["legs"], expiries, strict=True)):
         if expiry is None:
             raise Skip("not_listed")
         strike = None
         if leg["type"] != "FUT":
-            strike = strike_of(leg, expiry, partial(_reference, strategy, day, at), resolved, day, at)
+            strike = strike_of(leg, expiry, reference, resolved, day, at)
         instrument = Instrument(expiry, leg["type"], strike)
         quoted(day, instrument, at)
         resolved[_id(leg, number)] = instrument

@@ -5,10 +5,13 @@ from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
+
+from option_baskets.domain.session import IST
 
 
 class Instrument(NamedTuple):
@@ -82,7 +85,7 @@ class Recording:
 
     def _read(self, path: Path) -> None:
         rows = pl.read_parquet(path).filter(pl.col("underlying") == self.underlying, pl.col("close") > 0)
-        local = pl.col("start").dt.convert_time_zone("Asia/Kolkata")
+        local = pl.col("start").dt.convert_time_zone(IST.key)
         minute = local.dt.hour().cast(pl.Int32) * 60 + local.dt.minute().cast(pl.Int32)
         rows = rows.with_columns(minute.alias("minute"))
         for (expiry, strike, type_), part in rows.partition_by("expiry", "strike", "type", as_dict=True).items():
@@ -98,6 +101,7 @@ class Recording:
         listed = {instrument.expiry for instrument in self.lot_size if instrument.expiry >= self.date}
         return sorted(listed & self.monthly if series == "monthly" else listed)
 
+    @cache  # noqa: B019
     def strikes(self, expiry: date, type_: str = "") -> list[Decimal]:
         """Listed strikes of a type; without one, of either."""
         return sorted(

@@ -1,13 +1,15 @@
 """Which contract: the table of strike rules, a branch a row."""
 
+from collections import Counter
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
 from tests.reference.recording import Instrument, Recording
 
-STEP = {"NIFTY": Decimal(50), "BANKNIFTY": Decimal(100)}
 FRESH = 1
 """Minutes; the limit of age for bars of a minute."""
 
@@ -31,22 +33,25 @@ def reference_price(kind: str, expiry: date | None, day: Recording, at: int) -> 
     if expiry is None:
         raise Skip("no_reference_price")
     strikes = day.strikes(expiry)
-    parities = {}
-    for strike in strikes:
-        call = fresh(day, Instrument(expiry, "CE", strike), at)
-        put = fresh(day, Instrument(expiry, "PE", strike), at)
-        if call is not None and put is not None:
-            parities[strike] = call - put
     spot = day.spot.known(at)
     if spot is not None and spot.age <= FRESH:
         strike = min(strikes, key=lambda strike: (abs(strike - spot.price), strike))
-    elif parities:
-        strike = min(parities, key=lambda strike: (abs(parities[strike]), strike))  # a day without an index
-    else:
+        parity = _parity(day, expiry, strike, at)
+        if parity is None:
+            raise Skip("no_reference_price")
+        return strike + parity
+    # A day without an index: where call and put differ least.
+    parities = {strike: parity for strike in strikes if (parity := _parity(day, expiry, strike, at)) is not None}
+    if not parities:
         raise Skip("no_reference_price")
-    if strike not in parities:
-        raise Skip("no_reference_price")
+    strike = min(parities, key=lambda strike: (abs(parities[strike]), strike))
     return strike + parities[strike]
+
+
+def _parity(day: Recording, expiry: date, strike: Decimal, at: int) -> Decimal | None:
+    call = fresh(day, Instrument(expiry, "CE", strike), at)
+    put = fresh(day, Instrument(expiry, "PE", strike), at)
+    return None if call is None or put is None else call - put
 
 
 def _spot(day: Recording, at: int) -> Decimal:
@@ -73,31 +78,33 @@ def strike_of(
 ) -> Decimal:
     """The strike of a leg; the caller sees to it that its price is fresh.
 
-    The reference is asked for where a rule needs it: an exact strike, a wing and a premium nobody has need none.
+    Every rule but an exact strike and a wing asks for the reference first.
     """
     rule = leg["strike"]
     type_ = leg["type"]
     out = 1 if type_ == "CE" else -1
     every = day.strikes(expiry)
-    if not every:
-        raise Skip("not_listed")
     listed = day.strikes(expiry, type_)
 
+    @cache
     def money() -> Decimal:
         level = reference()
+        if not every:
+            raise Skip("not_listed")
         return min(every, key=lambda strike: (abs(strike - level), strike))
 
     def nearest(level: Decimal) -> Decimal:
-        return min(every, key=lambda strike: (abs(strike - level), abs(strike - money()), strike))
+        atm = money()
+        return min(every, key=lambda strike: (abs(strike - level), abs(strike - atm), strike))
 
     def premium(pick: str, low: Decimal, high: Decimal) -> Decimal:
-        priced = by_premium(pick, low, high, type_, expiry, day, at)
         atm = money()
+        priced = by_premium(pick, low, high, type_, expiry, day, at)
         return min(priced, key=lambda strike: (priced[strike], abs(strike - atm), strike))
 
     match rule["rule"]:
         case "atm":
-            return _listed(money() + out * rule.get("offset", 0) * STEP[day.underlying], listed)
+            return _listed(money() + (out * rule["offset"] * step(every) if rule.get("offset") else 0), listed)
         case "atm_points":
             return _listed(nearest(reference() + out * rule["points"]), listed)
         case "atm_percent":
@@ -117,6 +124,15 @@ def strike_of(
             low = Decimal(rule["value"] if rule["pick"] != "range" else rule["from"])
             return premium(rule["pick"], low, Decimal(rule["to"]) if rule["pick"] == "range" else low)
     raise AssertionError(rule)
+
+
+def step(strikes: list[Decimal]) -> Decimal:
+    """The interval of a recorded list: the commonest gap of its middle half, of equally common ones the smallest."""
+    quarter = len(strikes) // 4
+    gaps = Counter(high - low for low, high in pairwise(strikes[quarter : len(strikes) - quarter]))
+    if not gaps:
+        raise Skip("not_listed")
+    return min(gaps, key=lambda gap: (-gaps[gap], gap))
 
 
 def _listed(strike: Decimal, listed: list[Decimal]) -> Decimal:

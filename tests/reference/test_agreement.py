@@ -12,17 +12,25 @@ SEED = 1
 
 
 @pytest.mark.parametrize(
-    ("kind", "numbers", "least"),
+    ("kind", "part", "numbers", "least"),
     [
-        ("simulated", range(60), 40),
-        ("banknifty", range(80), 30),
-        ("nifty", range(20), 250),
+        ("nifty", slice(0, 9), range(50), 300),
+        ("nifty", slice(9, 18), range(50, 100), 300),
+        ("simulated", slice(1), range(80), 40),
+        ("banknifty", slice(1), range(120), 40),
     ],
+    ids=["nifty-june", "nifty-later", "simulated", "banknifty"],
 )
 def test_engine_and_reference_agree_on_every_entry_exit_price_and_reason(
-    kind: str, numbers: range, least: int, days: Days, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    kind: str,
+    part: slice,
+    numbers: range,
+    least: int,
+    days: Days,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    tally = compare(days(kind), SEED, numbers, tmp_path)
+    tally = compare(days(kind), SEED, numbers, tmp_path, part)
     with capsys.disabled():
         print(f"\n{kind}, seed {SEED}, strategies {numbers.start} to {numbers.stop - 1}: {tally}")
     assert not tally.disagreements, "\n".join(tally.disagreements[:3])
