@@ -198,10 +198,12 @@ def test_cost_is_for_sold_legs_on_the_account_of_the_stopped_one() -> None:
 def test_of_two_stops_at_one_instant_the_earlier_leg_squares_off_the_later() -> None:
     first = replace(spec(), stop=points(5), square_off=Scope.ALL)
     second = replace(spec(id_="2"), stop=points(5))
-    both = {"call": "110", "put": "110"}
-    assert after(held(first, second), **both)[1] == {"1 one": ExitReason.STOP, "2 one": ExitReason.SQUARE_OFF}
+    assert after(held(first, second), call="110", put="110")[1] == {
+        "1 one": ExitReason.STOP,
+        "2 one": ExitReason.SQUARE_OFF,
+    }
     swapped = (replace(first, square_off=Scope.LEG), replace(second, square_off=Scope.ALL))
-    assert after(held(*swapped), **both)[1] == {"1 one": ExitReason.STOP, "2 one": ExitReason.STOP}
+    assert after(held(*swapped), call="110", put="110")[1] == {"1 one": ExitReason.STOP, "2 one": ExitReason.STOP}
 
 
 def test_what_is_squared_off_on_one_account_stays_open_on_another() -> None:
