@@ -45,6 +45,25 @@ def test_what_the_file_means_is_said_leg_by_leg() -> None:
     assert "future BUY FUT monthly - - - 5" in rows
 
 
+def test_units_that_are_multiplied_or_split_are_told_account_by_account(tmp_path: Path) -> None:
+    path = tmp_path / "shares.toml"
+    text = (ROOT / "examples" / "straddle-0920.toml").read_text(encoding="utf-8")
+    text = text.replace('id = "zerodha-1"', 'id = "zerodha-1"\n[[accounts]]\nid = "angelone-1"')
+    text = text.replace('exit = "15:15"', 'exit = "15:15"\nunits = 3')
+    second = '\n[[strategies.allocations]]\naccount = "angelone-1"\n'
+
+    path.write_text(text.replace("lots = 2", "multiplier = 2") + f"{second}multiplier = 1.5\n", encoding="utf-8")
+    lines = check(str(path)).stdout.splitlines()
+    assert "zerodha-1: 2 x 3 units is 6" in lines
+    assert "angelone-1: 1.5 x 3 units is 4.5; 4 traded, 0.5 dropped" in lines
+    assert any(" ".join(line.split()) == "1 SELL CE weekly ATM 25 % - 6 4" for line in lines)
+
+    path.write_text(text.replace("lots = 2", "weight = 5") + f"{second}weight = 1\n", encoding="utf-8")
+    lines = check(str(path)).stdout.splitlines()
+    assert "3 units split 5 : 1: 3 on zerodha-1, 0 on angelone-1" in lines
+    assert any(" ".join(line.split()) == "1 SELL CE weekly ATM 25 % - 3 -" for line in lines)
+
+
 def test_all_problems_of_all_files_are_told_with_file_and_line_and_the_exit_code_is_one(tmp_path: Path) -> None:
     bad = tmp_path / "bad.toml"
     bad.write_text('[basket]\nname = "x"\ncapitol = 5\n', encoding="utf-8")

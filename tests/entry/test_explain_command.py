@@ -1,10 +1,11 @@
 """``baskets explain``: the words of a small day worked out by hand, and a recorded day beside its replay."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from click.testing import CliRunner, Result
@@ -13,10 +14,14 @@ from option_baskets.adapters.basket_file import parse_basket
 from option_baskets.cli import main
 from option_baskets.cli.explain_command import explanations
 from option_baskets.cli.replaying import Replay
+from option_baskets.cli.valuing import RecordedDay
 from option_baskets.domain.basket import Strategy
 from option_baskets.domain.contract import Contract
 from option_baskets.domain.facts import SessionKind
-from option_baskets.engine.explain import Explanation, Rule, RuleOf, only, rules_of
+from option_baskets.domain.market import Quote, Snapshot
+from option_baskets.domain.resolve import resolve
+from option_baskets.engine.explain import Explanation, Rule, RuleOf, explain, only, rules_of
+from tests.engine.small_market import chain
 from tests.engine.tiny_day import DAY, QUIET, SPREAD, STRADDLE, Prices, call, put, record, steady
 
 ROOT = Path(__file__).parent.parent.parent
@@ -258,6 +263,55 @@ def nearest_premiums(days: Path, strategy: Strategy, of: Contract, aim: Decimal)
         if snapshot.at - quote.as_of <= timedelta(seconds=60):
             found.append((abs(quote.last - aim), contract.strike))
     return [strike for _, strike in sorted(found)[:3]]
+
+
+class Without:
+    """A snapshot in which some contracts have no price."""
+
+    def __init__(self, whole: Snapshot, hidden: Collection[Contract]) -> None:
+        self.whole = whole
+        self.hidden = hidden
+
+    def quote(self, contract: Contract) -> Quote | None:
+        return None if contract in self.hidden else self.whole.quote(contract)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.whole, name)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        'rule = "premium", pick = "closest", value = 40',
+        'rule = "premium", pick = "at_least", value = 40',
+        'rule = "premium", pick = "at_most", value = 40',
+        'rule = "premium", pick = "range", from = 20, to = 60',
+        'rule = "straddle_percent", pick = "closest", percent = 30',
+        'rule = "delta", value = 0.25',
+    ],
+)
+def test_a_runner_up_is_what_the_rule_takes_once_the_better_ones_have_no_price(june_10: Path, rule: str) -> None:
+    text = STRADDLE.replace('exit = "09:35"', 'exit = "15:15"').replace('rule = "atm"', rule)
+    (strategy,) = parse_basket(f"format = 1\n{text}").strategies
+    recorded = RecordedDay.opened(june_10, None, rate=0, facts=None)
+    valuation = recorded.valued(strategy.schedule.entry)
+    told = explain(strategy, (), valuation, paused=False, run=None, alone={})
+    assert told.refusal is None
+    for choice in told.choices:
+        in_order = [choice.chosen.contract, *(each.contract for each in choice.runners_up)]
+        assert len(set(in_order)) == 3
+        for place, contract in enumerate(in_order):
+            snapshot = cast(Snapshot, Without(valuation.snapshot, in_order[:place]))
+            assert resolve(strategy, snapshot, valuation.delta).contracts[choice.leg.id] == contract
+        deltas = [choice.chosen.delta, *(each.delta for each in choice.runners_up)]
+        assert all((delta is not None) == ("delta" in rule) for delta in deltas)
+
+
+def test_orders_above_the_freeze_quantity_are_told_slice_by_slice(tmp_path: Path) -> None:
+    """2 lots of 65 under a freeze quantity of 100: one lot an order."""
+    listings = chain("NIFTY", DAY, range(25700, 26301, 50), lot_size=65, freeze_quantity=100)
+    days = record(tmp_path / "days", PRICES, listings=listings)
+    assert "one 1 2 130 65 + 65" in lines(explained(basket_of(tmp_path, STRADDLE), days))
 
 
 # ---------------------------------------------------------------- mistakes
