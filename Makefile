@@ -43,8 +43,9 @@ check: setup     ## style, types, layers, clock reads
 bench: setup     ## figures, side by side with peers or limits
 	@$(BIN)/python -m benchmarks
 
-fuzz: setup      ## the seeded samples of pricing, ten times as large
+fuzz: setup      ## engine beside reference on CASES random cases of SEED; ten times the samples of pricing
 	@OPTION_BASKETS_FUZZ=10 $(BIN)/pytest -n $(JOBS) -s tests/domain/test_black76.py tests/domain/test_implied.py
+	@$(BIN)/python -m tests.reference --jobs $(JOBS) --cases $(or $(CASES),20000) $(if $(SEED),--seed $(SEED))
 
 requirements: setup ## compile the pinned requirement files anew
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal pyproject.toml -o requirements/run.txt

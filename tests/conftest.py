@@ -28,3 +28,11 @@ def burial() -> Iterator[None]:
     """The coroutines that a kill leaves unawaited are collected by the test that killed, not amid some later one."""
     yield
     gc.collect()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What tests counted (``record_property("tally", text)``), whichever worker ran them."""
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, text in report.user_properties:
+            if name == "tally":
+                terminalreporter.write_line(str(text))

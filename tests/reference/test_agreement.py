@@ -1,5 +1,6 @@
 """The engine does what the rules page says, on cases nobody chose."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,10 +29,9 @@ def test_engine_and_reference_agree_on_every_entry_exit_price_and_reason(
     least: int,
     days: Days,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    record_property: Callable[[str, str], None],
 ) -> None:
     tally = compare(days(kind), SEED, numbers, tmp_path, part)
-    with capsys.disabled():
-        print(f"\n{kind}, seed {SEED}, strategies {numbers.start} to {numbers.stop - 1}: {tally}")
+    record_property("tally", f"{kind}, seed {SEED}, strategies {numbers.start} to {numbers.stop - 1}: {tally}")
     assert not tally.disagreements, "\n".join(tally.disagreements[:3])
     assert tally.cases >= least
