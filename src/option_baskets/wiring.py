@@ -94,8 +94,12 @@ class Embedded:
         self._rate = rate
         self._pace = pace or Pace()
 
-    async def adopt(self, files: Iterable[BasketFile]) -> None:
-        """Make the stored plans of the local user those of the files; what is equal is left as it is."""
+    async def adopt(self, files: Iterable[BasketFile]) -> tuple[str, ...]:
+        """Make the stored plans of the local user those of the files; what is equal is left as it is.
+
+        Stored baskets that no file names are paused: nothing enters that was not asked for, and what is open is
+        watched. Returns the names of those.
+        """
         books = self.books
         files = tuple(files)
         names = Counter(file.basket.id for file in files)
@@ -117,6 +121,11 @@ class Embedded:
                     version = known.version if known else 0
                     await books.save_allocation(LOCAL_USER, replace(allocation, version=version))
             await self._drop_what_is_gone(file)
+        others = [basket for basket in await books.baskets(LOCAL_USER) if basket.id not in names]
+        for basket in others:
+            if not basket.paused:
+                await books.save_basket(LOCAL_USER, replace(basket, paused=True))
+        return tuple(basket.name for basket in others)
 
     async def _drop_what_is_gone(self, file: BasketFile) -> None:
         strategies = {strategy.id for strategy in file.strategies}
@@ -212,6 +221,7 @@ async def play(
         await machine.clock.sleep_until(marks[-1].tick.at if marks else session.starts)
         await day.run(session)
         records.append(await machine.record(session, with_charges=with_charges))
+        await machine.table.purge()
         if not marks:
             finished(session)
     return records

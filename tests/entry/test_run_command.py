@@ -1,5 +1,6 @@
 """``baskets run``: what it refuses, the recorded market, one process a folder, and what a signal leaves behind."""
 
+import asyncio
 import fcntl
 import json
 import os
@@ -13,9 +14,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.cli import main
-from option_baskets.wiring import PAPER_FILE
-from tests.engine.tiny_day import DAY, QUIET, SPREAD, call, record, steady
+from option_baskets.store.books import Books
+from option_baskets.wiring import LOCAL_USER, PAPER_FILE, TRADING_FILE
+from tests.engine.tiny_day import DAY, QUIET, SPREAD, call, instant, record, steady
 
 
 def run(*arguments: object) -> Result:
@@ -127,3 +130,28 @@ def test_stopped_once_something_is_held_it_goes_on_to_the_same_end(
     connection.close()
     assert len({tag for tag, _, _ in book}) == len(book) == 8
     assert sum(filled if side == "BUY" else -filled for _, side, filled in book) == 0
+
+
+async def stored_baskets(data: Path) -> dict[str, bool]:
+    """Name to paused, read from the closed books."""
+    table = SqliteTable.open(data / TRADING_FILE, now=lambda: instant("09:15"), threaded=False)
+    try:
+        return {basket.name: basket.paused for basket in await Books(table).baskets(LOCAL_USER)}
+    finally:
+        await table.close()
+
+
+def test_a_basket_that_no_file_names_any_more_is_paused_until_one_does(
+    days: Path, spread: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.toml"
+    text = spread.read_text(encoding="utf-8")
+    name = next(line for line in text.splitlines() if line.startswith("name = "))
+    other.write_text(text.replace(name, 'name = "Other"', 1), encoding="utf-8")
+    given = ("--market", f"recorded:{days}", "--speed", "max", "--data", tmp_path / "data")
+    ours = name.removeprefix('name = "').removesuffix('"')
+    for files, paused in (([other], {"Other": False}), ([spread], {"Other": True, ours: False})):
+        assert run(*files, *given).exit_code == 0
+        assert asyncio.run(stored_baskets(tmp_path / "data")) == paused
+    assert run(spread, other, *given).exit_code == 0
+    assert asyncio.run(stored_baskets(tmp_path / "data")) == {"Other": False, ours: False}

@@ -45,7 +45,7 @@ def command(
     """Trade the baskets in FILE... on the paper exchange: enter at their minute, watch, exit, account.
 
     Stopped or killed, it goes on where it was when started again with the same --data folder. Baskets that the folder
-    holds from earlier runs are traded too: give another one to try something out.
+    holds from earlier runs and that no FILE names are paused: what they hold is watched, and they enter nothing.
 
     \b
     Examples:

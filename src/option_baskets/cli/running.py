@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator
@@ -25,6 +26,8 @@ from option_baskets.engine.rates import Rate
 from option_baskets.engine.report import DayRecord
 from option_baskets.ports import Clock
 from option_baskets.wiring import Embedded, Market, last_tick, play, spare_the_collector
+
+LOG = logging.getLogger(__name__)
 
 
 class Speed:
@@ -113,7 +116,9 @@ class Running:
     async def _day(self, session: Session, clock: Clock, watch: Watch) -> list[DayRecord]:
         machine = self.machine(session, clock)
         try:
-            await machine.adopt(self.baskets)
+            paused = await machine.adopt(self.baskets)
+            if paused:
+                LOG.warning("not in the files and therefore paused: %s", ", ".join(paused))
             return await play(machine, [session], with_charges=self.with_charges, watch=watch)
         finally:
             await asyncio.shield(machine.close())

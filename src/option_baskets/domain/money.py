@@ -31,8 +31,3 @@ def tick_up(value: Decimal, tick: Decimal) -> Decimal:
 def tick_down(value: Decimal, tick: Decimal) -> Decimal:
     """The highest multiple of ``tick`` at or below ``value``."""
     return (value / tick).to_integral_value(ROUND_FLOOR) * tick
-
-
-def signed_percent(value: Decimal, percent: Decimal) -> Decimal:
-    """``percent`` % of ``value``, exactly as the user wrote it."""
-    return value * percent / HUNDRED
