@@ -131,7 +131,7 @@ def step(strikes: list[Decimal]) -> Decimal:
     quarter = len(strikes) // 4
     gaps = Counter(high - low for low, high in pairwise(strikes[quarter : len(strikes) - quarter]))
     if not gaps:
-        raise Skip("not_listed")
+        raise Skip("no_eligible_strike")
     return min(gaps, key=lambda gap: (-gaps[gap], gap))
 
 
