@@ -13,18 +13,13 @@ from pathlib import Path
 import click
 
 from tests.conftest import SHARED
-from tests.reference.agreement import Tally, compare
+from tests.reference.agreement import Tally, batch
 from tests.reference.conftest import make_days
 
 BATCH = 40
 """Strategies of one replay."""
 SHARE = {"nifty": 18 * BATCH, "banknifty": BATCH, "simulated": BATCH}
 """Cases of a batch: strategies times days."""
-
-
-def _batch(days: Path, seed: int, first: int, size: int) -> Tally:
-    with tempfile.TemporaryDirectory() as work:
-        return compare(days, seed, range(first, first + size), Path(work))
 
 
 @click.command()
@@ -44,7 +39,7 @@ def main(seed: int | None, cases: int, jobs: int, only_kind: str | None, only: i
         if only is not None:
             total = Tally()
             for kind in kinds:
-                total.add(_batch(Path(base) / kind, seed, only, 1))
+                total.add(batch(Path(base) / kind, seed, only, 1))
         else:
             total = _play(Path(base), kinds, seed, cases, jobs)
     for disagreement in total.disagreements:
@@ -61,7 +56,7 @@ def _play(base: Path, kinds: list[str], seed: int, cases: int, jobs: int) -> Tal
         running = []
         while planned < cases:
             for kind in kinds:
-                running.append(pool.submit(_batch, base / kind, seed, first, BATCH))
+                running.append(pool.submit(batch, base / kind, seed, first, BATCH))
                 planned += SHARE[kind]
             first += BATCH
         for future in running:

@@ -1,5 +1,6 @@
 """The engine and the reference on the same cases: many baskets of one replay beside one strategy at a time."""
 
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -70,6 +71,12 @@ def compare(recordings: Path, seed: int, numbers: Sequence[int], work: Path, par
                     f"engine: {detail}\n{_indent(lines)}\nreference:\n{_indent(_readable(expected))}\n"
                 )
     return tally
+
+
+def batch(recordings: Path, seed: int, first: int, size: int) -> Tally:
+    """``size`` strategies from number ``first`` on, on every day of a folder."""
+    with tempfile.TemporaryDirectory() as work:
+        return compare(recordings, seed, range(first, first + size), Path(work))
 
 
 def _kind(days: Sequence[Recording]) -> Kind:
