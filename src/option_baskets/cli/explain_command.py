@@ -32,7 +32,7 @@ def command(
 
     Whether each is due, the price its strikes are measured from, the chosen strikes and those that came next, lots and
     orders by account, the level of every rule, and when each rule would have fired if it had been the only one. The
-    day is replayed with the engine that trades it; nothing of it is told before it was known.
+    day is replayed with the engine that trades it, without slippage. docs/explain.md has an example.
 
     \b
     Examples:
