@@ -84,13 +84,13 @@ def strike_of(
     type_ = leg["type"]
     out = 1 if type_ == "CE" else -1
     every = day.strikes(expiry)
+    if not every:
+        raise Skip("not_listed")
     listed = day.strikes(expiry, type_)
 
     @cache
     def money() -> Decimal:
         level = reference()
-        if not every:
-            raise Skip("not_listed")
         return min(every, key=lambda strike: (abs(strike - level), strike))
 
     def nearest(level: Decimal) -> Decimal:
