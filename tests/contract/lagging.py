@@ -33,6 +33,9 @@ class LaggingTable:
     def requests(self) -> Any:
         return self.table.requests
 
+    async def purge(self) -> int:
+        return await self.table.purge()
+
     async def get(self, table: TableName, pk: str, sk: str) -> Item | None:
         return await self.table.get(table, pk, sk)
 

@@ -94,7 +94,7 @@ def test_level_and_index_can_be_chosen(tmp_path: Path) -> None:
             ("--from", "2026-11-25", "--underlying", "NIFTY", "--underlying", "SENSEX", "--spot", "9000"),
             "say which index",
         ),
-        (("--from", "2026-11-25", "--volatility", "0"), "a volatility of 0 is out of range"),
+        (("--from", "2026-11-25", "--volatility", "0"), "a volatility of 0 % a year is out of range"),
     ],
 )
 def test_a_mistake_is_explained_and_nothing_is_written(
