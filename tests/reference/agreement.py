@@ -55,8 +55,10 @@ class Tally:
 
 def compare(recordings: Path, seed: int, numbers: Sequence[int], work: Path, part: slice = slice(None)) -> Tally:
     """Play the strategies of these numbers on every day of a folder, or on part of its days, both ways."""
-    days = [Recording(path) for path in sorted(recordings.glob("*.parquet"))[part]]
-    tables = [strategy(seed, number, _kind(days)) for number in numbers]
+    paths = sorted(recordings.glob("*.parquet"))
+    days = [Recording(path) for path in paths[part]]
+    kind = _kind(Recording(paths[0]), len(paths))  # of the whole folder, so that a number is one strategy on any part
+    tables = [strategy(seed, number, kind) for number in numbers]
     played = _played(recordings, days, tables, work)
     tally = Tally()
     for day in days:
@@ -79,14 +81,13 @@ def batch(recordings: Path, seed: int, first: int, size: int) -> Tally:
         return compare(recordings, seed, range(first, first + size), Path(work))
 
 
-def _kind(days: Sequence[Recording]) -> Kind:
-    day = days[0]
+def _kind(day: Recording, days: int) -> Kind:
     expiry = day.expiries("weekly")[0]
     strikes = day.strikes(expiry)
     return Kind(
         underlying=day.underlying,
         level=int(strikes[len(strikes) // 2]),
-        days=len(days),
+        days=days,
         has_spot=bool(day.spot.bars),
         has_future=any(instrument.type == "FUT" for instrument in day.lot_size),
         expiries=len(day.expiries("weekly")),
