@@ -68,7 +68,7 @@ def volatility_and_greeks(inputs: Rows, is_call: Flags, size: int, threads: int)
 
 
 def _blockwise(block: Callable[[Rows, Flags], Rows], inputs: Rows, is_call: Flags, size: int, count: int) -> Rows:
-    results = tuple(np.empty(size) for _ in range(count))
+    results = tuple(np.empty((count, size)))
     # One element broadcasts fastest as an array without dimensions; a lone option stays a column.
     columns = tuple(column.reshape(()) if column.size < size else column for column in inputs)
     call = is_call.reshape(()) if is_call.size < size else is_call
