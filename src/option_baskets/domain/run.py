@@ -1,6 +1,6 @@
 """A run: one strategy on one cycle, with the strategy as it was when it entered and every position it opened."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -9,7 +9,9 @@ from enum import StrEnum
 from option_baskets.domain.allocation import Allocation
 from option_baskets.domain.basket import Basket, Strategy
 from option_baskets.domain.contract import Contract, Side
+from option_baskets.domain.ids import Action
 from option_baskets.domain.money import ZERO
+from option_baskets.domain.order import Fill, Intent
 from option_baskets.domain.reasons import ExitReason, Reason
 
 
@@ -173,3 +175,33 @@ def settled(run: Run) -> Run:
     closing = any(position.open and position.exit_reason is not None for position in entered)
     status = RunStatus.EXITING if closing else RunStatus.ACTIVE
     return run if status is run.status else replace(run, status=status)
+
+
+def with_fills(run: Run, fills: Sequence[tuple[Intent, Fill]]) -> Run:
+    """The run with the fills in its positions."""
+    if not fills:
+        return run
+    positions = {position.key: position for position in run.positions}
+    for intent, fill in fills:
+        key = (intent.leg, intent.account, intent.entry_number)
+        positions[key] = _filled(positions[key], intent.action, fill)
+    return settled(replace(run, positions=tuple(positions.values())))
+
+
+def _filled(position: LegPosition, action: Action, fill: Fill) -> LegPosition:
+    if action is Action.ENTER:
+        entered = position.entered + fill.quantity
+        return replace(
+            position,
+            entered=entered,
+            entered_value=position.entered_value + fill.value,
+            entry_time=position.entry_time or fill.at,
+            entry_final=position.entry_final or entered >= position.intended,
+        )
+    exited = position.exited + fill.quantity
+    return replace(
+        position,
+        exited=exited,
+        exited_value=position.exited_value + fill.value,
+        exit_time=fill.at,
+    )

@@ -9,18 +9,17 @@ import logging
 from collections import defaultdict
 from collections.abc import Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from option_baskets.domain.contract import Side
 from option_baskets.domain.errors import Invalid, NotFound, Unavailable, Unclear
-from option_baskets.domain.ids import Action
 from option_baskets.domain.order import Fill, Intent, Order, OrderReport, OrderState, advance, apply
 from option_baskets.domain.reasons import Reason
 from option_baskets.domain.risk import approve
-from option_baskets.domain.run import LegPosition, Run, settled
+from option_baskets.domain.run import Run, with_fills
 from option_baskets.engine.rates import Bucket, Urgency
 from option_baskets.engine.runs import OpenRuns, RunKey
 from option_baskets.ports import Broker, Clock, Write
@@ -317,7 +316,7 @@ class Desk:
             if applied.alert:
                 LOG.warning("%s", applied.alert)
                 alerts[report.tag] = self._books.put_alert(_contradiction(before, report, applied.alert))
-        run = _with_fills(self._runs.get(key), fills)
+        run = with_fills(self._runs.get(key), fills)
         room = _WRITES_A_COMMIT - len(writes) - len(alerts) - len(orders)
         orders |= {order.intent.id: order for order in self._following(run, orders, room)}
         updates, kept = self.written(orders.values())
@@ -442,36 +441,6 @@ def _unsent(order: Order, message: str, clock: Clock) -> OrderReport:
         at=clock.now(),
         limit=intent.limit,
         message=message,
-    )
-
-
-def _with_fills(run: Run, fills: Sequence[tuple[Intent, Fill]]) -> Run:
-    """The run with the fills in its positions."""
-    if not fills:
-        return run
-    positions = {position.key: position for position in run.positions}
-    for intent, fill in fills:
-        key = (intent.leg, intent.account, intent.entry_number)
-        positions[key] = _filled(positions[key], intent.action, fill)
-    return settled(replace(run, positions=tuple(positions.values())))
-
-
-def _filled(position: LegPosition, action: Action, fill: Fill) -> LegPosition:
-    if action is Action.ENTER:
-        entered = position.entered + fill.quantity
-        return replace(
-            position,
-            entered=entered,
-            entered_value=position.entered_value + fill.value,
-            entry_time=position.entry_time or fill.at,
-            entry_final=position.entry_final or entered >= position.intended,
-        )
-    exited = position.exited + fill.quantity
-    return replace(
-        position,
-        exited=exited,
-        exited_value=position.exited_value + fill.value,
-        exit_time=fill.at,
     )
 
 
