@@ -11,6 +11,22 @@ MAX_LOTS = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AllocationLimits:
+    """What a strategy may risk on one account. None: no limit."""
+
+    max_daily_loss: Decimal | None = None
+    """Rupees of net loss since the previous close at which this part is left."""
+    max_daily_trades: int | None = None
+    """Entry intents a day, before slicing."""
+    max_position_value: Decimal | None = None
+    """Rupees: the sum of price x quantity over its open legs and those about to be entered."""
+    max_margin_percent: Decimal | None = None
+    """Margin of its positions in percent of the basket's capital."""
+    max_lots: int | None = None
+    """Lots open at once over all legs, those about to be entered included."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
     """(strategy, broker account) → lots. One of ``units``, ``leg_lots``, ``multiplier`` and ``weight`` is set."""
 
@@ -27,6 +43,7 @@ class Allocation:
     """Its share of the strategy's base units, which are split over all its allocations with a weight."""
     priority: int = 0
     """Lower goes first where order matters."""
+    limits: AllocationLimits = AllocationLimits()
     version: int = 0
 
     def __post_init__(self) -> None:

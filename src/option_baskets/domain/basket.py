@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from option_baskets.domain.contract import ContractType, Side
+from option_baskets.domain.entry_rules import Again, Breakout, Move, Restart
 from option_baskets.domain.exit_rules import Distance, PriceUsed, Scope, StrategyExits, Trail
 
 MAX_STRATEGIES = 10
@@ -43,6 +44,23 @@ class OnFailure(StrEnum):
 
     UNWIND = "unwind"
     KEEP = "keep"
+
+
+class Holding(StrEnum):
+    """Until when a run is held."""
+
+    INTRADAY = "intraday"
+    NEXT_DAY = "next_day"
+    """Its exit is at the exit time of the next trading day."""
+    POSITIONAL = "positional"
+    """Entered and left so many trading days before the earliest expiry of its legs."""
+
+
+class Product(StrEnum):
+    """How a broker holds it: MIS is squared off by the broker the same day, NRML is carried."""
+
+    NRML = "NRML"
+    MIS = "MIS"
 
 
 class StrikeRule(StrEnum):
@@ -117,6 +135,14 @@ class LegSpec:
     """Moves the stop; only with a stop on the leg's own price."""
     price: PriceUsed = PriceUsed.LTP
     square_off: Scope = Scope.LEG
+    lazy: bool = False
+    """Not entered until a stop or target of another leg names it."""
+    wait: Move | None = None
+    """Entered once its price has moved so far from the one known at the entry minute."""
+    breakout: Breakout | None = None
+    """Entered once its premium leaves the range recorded from the entry minute on."""
+    on_stop: Again | None = None
+    on_target: Again | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +154,11 @@ class Schedule:
     days: tuple[Weekday, ...] = tuple(Weekday)
     dte: tuple[int, ...] = ()
     """Trading days after today up to and including the strategy's earliest leg expiry; 0 on expiry day."""
+    holding: Holding = Holding.INTRADAY
+    enter_before: int | None = None
+    """Positional: trading days before the earliest expiry of its legs on which it is entered."""
+    exit_before: int | None = None
+    """Positional: trading days before that expiry on which it is left; at most ``enter_before``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +181,16 @@ class Strategy:
     """Trade weekend, Muhurat and disaster-recovery sessions too."""
     on_failure: OnFailure = OnFailure.UNWIND
     exits: StrategyExits = field(default_factory=StrategyExits)
+    product: Product = Product.NRML
+    settle: bool = False
+    """Legs may be held into their expiry and settle in cash."""
+    wait: Move | None = None
+    """Entered once its net premium per unit, sold less bought, has moved so far from the one known at its minute."""
+    breakout: Breakout | None = None
+    """Entered once the underlying leaves the range recorded from the entry minute on."""
+    reenter_until: time | None = None
+    """No leg is entered again at or after this time."""
+    restart: Restart | None = None
     entry_grace_seconds: int = 60
     """A late entry is still taken within this many seconds of its minute."""
     slippage_limit_percent: Decimal = Decimal(5)
@@ -176,6 +217,10 @@ class Basket:
     """Rupees."""
     mode: Mode = Mode.PAPER
     paused: bool = False
+    max_daily_loss: Decimal | None = None
+    """Rupees of net loss in a day at which its strategies are left and not entered again that day."""
+    max_drawdown_percent: Decimal | None = None
+    """Of capital: how far capital and net profit so far may fall from their highest before the same happens."""
     version: int = 0
 
 
@@ -187,3 +232,5 @@ class BrokerAccount:
     broker: str = "paper"
     charges_as: str = "zerodha"
     """Whose brokerage and rate limits apply; matters for paper accounts."""
+    max_daily_loss: Decimal | None = None
+    """Rupees of net loss in a day over all its strategies at which they are left on it for the rest of that day."""

@@ -51,7 +51,17 @@ class Close:
     level: Decimal | None = None
 
 
-def step(run: Run, event: Event, market: Snapshot) -> tuple[Run, tuple[Close, ...]]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enter:
+    """The decision to open what was pending. It stays so, with the instant it became due, until it is journaled."""
+
+    pending: tuple[str, str, int]
+
+
+Decision = Close | Enter
+
+
+def step(run: Run, event: Event, market: Snapshot) -> tuple[Run, tuple[Decision, ...]]:
     """The run after the event, and what is to be done; the very same run if nothing changed.
 
     A position already closing is never decided again.

@@ -12,11 +12,14 @@ from option_baskets.domain.contract import Contract, Side
 from option_baskets.domain.ids import Action
 from option_baskets.domain.money import ZERO
 from option_baskets.domain.order import Fill, Intent
+from option_baskets.domain.pending import Pending
 from option_baskets.domain.reasons import ExitReason, Reason
 
 
 class RunStatus(StrEnum):
     SCHEDULED = "SCHEDULED"
+    WAITING = "WAITING"
+    """Nothing is held and something may still be entered."""
     ENTERING = "ENTERING"
     ACTIVE = "ACTIVE"
     EXITING = "EXITING"
@@ -140,6 +143,7 @@ class Run:
     """A sentence for a person: why it was skipped or failed, or what was adjusted."""
     positions: tuple[LegPosition, ...] = ()
     shortfalls: tuple[Shortfall, ...] = ()
+    pending: tuple[Pending, ...] = ()
     locked: Mapping[str, int] = field(default_factory=dict)
     """Where a profit is locked: the steps its peak has made, by account, or under ``""`` of the whole run."""
     version: int = 0

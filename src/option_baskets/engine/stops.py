@@ -51,7 +51,7 @@ async def check_run(trading: Trading, key: RunKey, snapshot: Snapshot) -> None:
 
     def stepped(run: Run) -> tuple[Run, tuple[Write, ...]]:
         after, decisions = step(run, check, snapshot)
-        decided.extend(decisions)
+        decided.extend(decision for decision in decisions if isinstance(decision, Close))
         return settled(after), ()
 
     await trading.runs.change(key, stepped)
