@@ -92,14 +92,14 @@ def reasons(state: Run, market: SmallMarket, at: datetime = NOW) -> list[ExitRea
 )
 def test_levels_lie_against_and_in_favour_of_the_side(side: Side, distance: Distance, stop: str, target: str) -> None:
     spec = leg(side, distance, distance)
-    assert stop_level(spec, Decimal(100)) == Decimal(stop)
-    assert target_level(spec, Decimal(100)) == Decimal(target)
+    assert stop_level(spec, spec.side, Decimal(100)) == Decimal(stop)
+    assert target_level(spec, spec.side, Decimal(100)) == Decimal(target)
 
 
 def test_a_leg_without_rules_has_no_levels_and_is_closed_by_the_clock_alone() -> None:
     spec = leg()
-    assert stop_level(spec, Decimal(100)) is None
-    assert target_level(spec, Decimal(100)) is None
+    assert stop_level(spec, spec.side, Decimal(100)) is None
+    assert target_level(spec, spec.side, Decimal(100)) is None
     assert reasons(held(spec), priced("9999")) == []
     assert reasons(held(spec), priced("100", at=instant("15:15")), instant("15:15")) == [ExitReason.TIME]
 
@@ -107,7 +107,7 @@ def test_a_leg_without_rules_has_no_levels_and_is_closed_by_the_clock_alone() ->
 @given(distance=DISTANCES, entry=st.decimals("1", "999", places=4), side=st.sampled_from(Side))
 def test_a_stop_fires_at_its_unrounded_level_and_not_below_it(distance: Distance, entry: Decimal, side: Side) -> None:
     spec = leg(side, stop=distance)
-    level = stop_level(spec, entry)
+    level = stop_level(spec, spec.side, entry)
     assert level is not None
     if level <= 0:
         return
@@ -213,7 +213,7 @@ def test_a_fill_inside_a_bar_lies_in_the_bar_and_is_never_better_for_a_stop_than
     high, low = max(prices), min(prices)
     spec = leg(side, stop=points(str(stop)), target=points(str(target)))
     market = priced(str(close), bar=(str(opened), str(high), str(low)))
-    stop_at, target_at = stop_level(spec, Decimal(100)), target_level(spec, Decimal(100))
+    stop_at, target_at = stop_level(spec, spec.side, Decimal(100)), target_level(spec, spec.side, Decimal(100))
     assert stop_at is not None
     assert target_at is not None
     closes = decided(held(spec), market)

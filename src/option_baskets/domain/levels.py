@@ -24,17 +24,17 @@ class Hit:
     """The price inside a recorded bar at which it fills; None where the order fills at the market."""
 
 
-def stop_level(leg: LegSpec, entry: Decimal) -> Decimal | None:
+def stop_level(leg: LegSpec, side: Side, entry: Decimal) -> Decimal | None:
     """The leg's own price at or beyond which its stop fires at first: above the entry for a SELL, below it for a BUY.
 
-    None without a stop, or with one on the underlying.
+    ``side`` is the position's, which a reverse has flipped. None without a stop, or with one on the underlying.
     """
-    return None if leg.stop is None or leg.stop.underlying else entry - leg.side.sign * leg.stop.of(entry)
+    return None if leg.stop is None or leg.stop.underlying else entry - side.sign * leg.stop.of(entry)
 
 
-def target_level(leg: LegSpec, entry: Decimal) -> Decimal | None:
+def target_level(leg: LegSpec, side: Side, entry: Decimal) -> Decimal | None:
     """The leg's own price at or beyond which its target fires; None as for the stop."""
-    return None if leg.target is None or leg.target.underlying else entry + leg.side.sign * leg.target.of(entry)
+    return None if leg.target is None or leg.target.underlying else entry + side.sign * leg.target.of(entry)
 
 
 def stop_in_force(leg: LegSpec, position: LegPosition) -> tuple[Decimal, ExitReason] | None:
@@ -42,15 +42,15 @@ def stop_in_force(leg: LegSpec, position: LegPosition) -> tuple[Decimal, ExitRea
 
     ``trail`` is the reason only where the trail's level is the one in force.
     """
-    entry = _entry(position)
-    level = stop_level(leg, entry)
+    entry, sign = _entry(position), position.side.sign
+    level = stop_level(leg, position.side, entry)
     if level is None:
         return None
     reason = ExitReason.STOP
     if leg.trail is not None and position.trail_steps:
-        level += leg.side.sign * leg.trail.by.of(entry) * position.trail_steps
+        level += sign * leg.trail.by.of(entry) * position.trail_steps
         reason = ExitReason.TRAIL
-    if position.cost_at is not None and (entry - level) * leg.side.sign > 0:
+    if position.cost_at is not None and (entry - level) * sign > 0:
         return entry, ExitReason.STOP
     return level, reason
 
@@ -73,7 +73,7 @@ def target_reached(leg: LegSpec, position: LegPosition, market: Snapshot) -> Hit
     if leg.target is not None and leg.target.underlying:
         reached = _underlying_moved(leg.target, position, market, direction=1)
         return Hit(reason=ExitReason.TARGET) if reached else None
-    level = target_level(leg, _entry(position))
+    level = target_level(leg, position.side, _entry(position))
     if level is None:
         return None
     return _touched(leg, position, market, level=level, reason=ExitReason.TARGET, since=_entered(position))

@@ -302,7 +302,7 @@ def _levels(strategy: Strategy, run: Run, alone: Mapping[RuleOf, Run]) -> Iterat
 def _level(leg: LegSpec, of: RuleOf, position: LegPosition, fired: LegPosition | None) -> Level:
     entry = position.entry_price
     assert entry is not None
-    price = target_level(leg, entry) if of.rule is Rule.TARGET else stop_level(leg, entry)
+    price = (target_level if of.rule is Rule.TARGET else stop_level)(leg, position.side, entry)
     return Level(
         of=of,
         account=position.account,
