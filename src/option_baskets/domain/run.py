@@ -70,6 +70,8 @@ class LegPosition:
     """When the stop was moved to the entry price."""
     shortfall: Reason | None = None
     """Why less than intended was entered."""
+    batch: int = 0
+    """What is entered together on its account has one number, and is unwound together; 0 at the run's entry."""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -151,9 +153,13 @@ class Run:
     def position(self, key: tuple[str, str, int]) -> LegPosition:
         return next(position for position in self.positions if position.key == key)
 
-    def is_closing(self, account: str) -> bool:
-        """Something has asked for a position on this account to be closed."""
-        return any(position.exit_reason is not None for position in self.positions if position.account == account)
+    def batch(self, account: str, number: int) -> tuple[LegPosition, ...]:
+        """What was entered together on this account."""
+        return tuple(each for each in self.positions if (each.account, each.batch) == (account, number))
+
+    def is_closing(self, account: str, batch: int) -> bool:
+        """Something has asked for a position of this batch to be closed."""
+        return any(position.exit_reason is not None for position in self.batch(account, batch))
 
     @property
     def is_flat(self) -> bool:
@@ -161,16 +167,20 @@ class Run:
 
 
 def settled(run: Run) -> Run:
-    """The run in the status its positions say it has; while an entry is under way, as it is.
+    """The run in the status its positions say it has; before its entry and while one is under way, as it is.
 
     A fill that came after everything was over opens the run again.
     """
-    if not run.positions or not all(position.entry_final for position in run.positions):
+    if run.status is RunStatus.SCHEDULED or not all(position.entry_final for position in run.positions):
         return run
     if run.status.is_over and run.is_flat:
         return run
     entered = [position for position in run.positions if position.entered]
     if run.is_flat:
+        if run.pending:
+            return run if run.status is RunStatus.WAITING else replace(run, status=RunStatus.WAITING)
+        if not run.positions:
+            return _never_entered(run)
         if all(position.exit_reason is ExitReason.UNWIND for position in entered):
             short = run.shortfalls[0] if run.shortfalls else None
             reason = short.reason if short else Reason.ENTRY_FAILED
@@ -179,6 +189,15 @@ def settled(run: Run) -> Run:
     closing = any(position.open and position.exit_reason is not None for position in entered)
     status = RunStatus.EXITING if closing else RunStatus.ACTIVE
     return run if status is run.status else replace(run, status=status)
+
+
+def _never_entered(run: Run) -> Run:
+    """The run as it ends when all it did was wait."""
+    waited = [short for short in run.shortfalls if short.reason is Reason.NOT_TRIGGERED]
+    short = next(iter(waited or run.shortfalls), None)
+    if short is None:
+        return replace(run, status=RunStatus.SKIPPED, reason=Reason.NOT_TRIGGERED, detail="nothing set its entry off")
+    return replace(run, status=RunStatus.SKIPPED, reason=short.reason, detail=short.detail)
 
 
 def with_fills(run: Run, fills: Sequence[tuple[Intent, Fill]]) -> Run:
