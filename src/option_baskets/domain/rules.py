@@ -17,8 +17,9 @@ from option_baskets.domain.exit_rules import Scope
 from option_baskets.domain.levels import Hit, stopped, target_reached, trailed
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.mtm import locked, strategy_hit
-from option_baskets.domain.reasons import ExitReason
+from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.run import LegPosition, Run
+from option_baskets.domain.waiting import not_entered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,11 +33,14 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExitDemanded:
-    """Close what is open, on one account or on all: a kill switch, a person, or the unwinding of a failed entry."""
+    """Close what is open and wait no longer: a kill switch, a limit, a person, or the unwinding of a failed entry."""
 
     at: datetime
     reason: ExitReason
     account: str | None = None
+    """None: on all."""
+    batch: int | None = None
+    """Only what was entered together under this number, and what waits goes on waiting."""
 
 
 Event = Check | ExitDemanded
@@ -66,14 +70,17 @@ def step(run: Run, event: Event, market: Snapshot) -> tuple[Run, tuple[Decision,
 
     A position already closing is never decided again.
     """
-    if all(position.exit_reason is not None for position in run.positions):
+    if not run.pending and all(position.exit_reason is not None for position in run.positions):
         return run, ()
+    hit = None
     if isinstance(event, Check):
         peaks = locked(run, market, event.charges)
         run = run if peaks is run.locked else replace(run, locked=peaks)
+        hit = strategy_hit(run, market, event.charges)
     decisions: dict[tuple[str, str, int], Close] = {}
-    for close in _closes(run, event, market):
+    for close in _closes(run, event, market, hit):
         decisions.setdefault(close.position, close)
+    run = _without_ended(run, event, market, hit)
     costs = _accounts_to_cost(run, decisions.values())
     positions = tuple(
         _after(run, position, decisions.get(position.key), event, market, to_cost=position.account in costs)
@@ -108,15 +115,37 @@ def _accounts_to_cost(run: Run, closes: Iterable[Close]) -> set[str]:
     return {close.position[1] for close in closes if close.reason in {ExitReason.STOP, ExitReason.TRAIL}}
 
 
-def _closes(run: Run, event: Event, market: Snapshot) -> Iterator[Close]:
+def _without_ended(run: Run, event: Event, market: Snapshot, hit: ExitReason | None) -> Run:
+    """The run without what it no longer waits for: its time is over, it was told to stop, or all of it is closed."""
+    if not run.pending:
+        return run
+    if isinstance(event, ExitDemanded):
+        if event.batch is not None:
+            return run
+        ended = [each for each in run.pending if event.account in {None, each.account}]
+        reason = Reason.KILLED if event.reason is ExitReason.KILL else Reason.CANCELLED
+        detail = f"ended by {event.reason}"
+    elif hit is not None:
+        ended, reason, detail = [*run.pending], Reason.CANCELLED, f"ended by {hit}"
+    elif event.at >= run.exit_at:
+        ended, reason, detail = [*run.pending], Reason.NOT_TRIGGERED, ""
+    else:
+        return run
+    if not ended:
+        return run
+    missing = not_entered(ended, run.strategy, market, reason, detail)
+    pending = tuple(each for each in run.pending if each not in ended)
+    return replace(run, pending=pending, shortfalls=(*run.shortfalls, *missing))
+
+
+def _closes(run: Run, event: Event, market: Snapshot, hit: ExitReason | None) -> Iterator[Close]:
     """Every rule's decisions, in the order of evaluation."""
     running = [position for position in run.positions if position.exit_reason is None]
     if isinstance(event, ExitDemanded):
         for position in running:
-            if event.account in {None, position.account}:
+            if event.account in {None, position.account} and event.batch in {None, position.batch}:
                 yield Close(position=position.key, reason=event.reason)
         return
-    hit = strategy_hit(run, market, event.charges)
     if hit is not None:
         for position in running:
             yield Close(position=position.key, reason=hit)

@@ -307,7 +307,7 @@ async def _enter_account(trading: Trading, key: RunKey, account: str, at: dateti
     )
     for (urgency, intended), (next_urgency, following) in pairwise([*waves, (Urgency.SHORT_ENTRY, [])]):
         wave = [trading.desk.orders[order.intent.id] for order in intended]
-        if reason is None and not trading.runs.get(key).is_closing(account):
+        if reason is None and not trading.runs.get(key).is_closing(account, 0):
             with trading.desk.begin_after(wave, following, next_urgency, deadline):
                 await trading.desk.send(wave, urgency, until=deadline)
                 for order in wave:
@@ -368,7 +368,7 @@ async def _work(trading: Trading, key: RunKey, wave: Sequence[Order], urgency: U
     ids = [order.intent.id for order in wave]
     while not await desk.final_by(ids, clock.now() + trading.pace.chase_every):
         working = [desk.orders[intent] for intent in ids if not desk.orders[intent].state.is_final]
-        if clock.now() >= deadline or trading.runs.get(key).is_closing(wave[0].intent.account):
+        if clock.now() >= deadline or trading.runs.get(key).is_closing(wave[0].intent.account, 0):
             await asyncio.gather(*(desk.cancel(order, urgency, Reason.NOT_FILLED) for order in working))
         else:
             snapshot = await trading.market.snapshot(clock.now())
