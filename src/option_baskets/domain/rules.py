@@ -19,7 +19,7 @@ from option_baskets.domain.market import Snapshot
 from option_baskets.domain.mtm import locked, strategy_hit
 from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.run import LegPosition, Run
-from option_baskets.domain.waiting import not_entered
+from option_baskets.domain.unentered import not_entered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
