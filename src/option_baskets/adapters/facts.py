@@ -35,6 +35,7 @@ from option_baskets.domain.facts import (
     ExpiryRule,
     Facts,
     Freeze,
+    Halted,
     Holiday,
     Hours,
     Instrument,
@@ -72,6 +73,12 @@ _SPECIAL_SESSIONS = Table(
     name="special_sessions.csv",
     row=SpecialSession,
     columns={"date": day, "kind": one_of(SessionKind), "windows": spans},
+    optional=_SOURCE,
+)
+_HALTS = Table(
+    name="halts.csv",
+    row=Halted,
+    columns={"date": day, "windows": spans},
     optional=_SOURCE,
 )
 _UNDERLYINGS = Table(
@@ -158,6 +165,7 @@ _TABLES = (
     _HOURS,
     _HOLIDAYS,
     _SPECIAL_SESSIONS,
+    _HALTS,
     _UNDERLYINGS,
     _SERIES,
     _EXPIRY_RULES,
@@ -190,6 +198,7 @@ def load(extra: Path | None = None) -> Facts:
         hours=rows(_HOURS),
         holidays={(exchange, row.date): row for row in rows(_HOLIDAYS) for exchange in row.exchanges},
         special_sessions={row.date: row for row in rows(_SPECIAL_SESSIONS)},
+        halts={row.date: row for row in rows(_HALTS)},
         underlyings=underlyings,
         series=rows(_SERIES, names),
         expiry_rules=rows(_EXPIRY_RULES, names),

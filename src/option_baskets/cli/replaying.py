@@ -23,7 +23,7 @@ from option_baskets.cli.replay_state import ReplayState
 from option_baskets.domain.cadence import Cadence, instants
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.facts import Facts
-from option_baskets.domain.session import IST, Session
+from option_baskets.domain.session import IST, Session, with_halts
 from option_baskets.engine.day import Watch
 from option_baskets.engine.report import DayRecord, as_json
 from option_baskets.engine.trading import Pace
@@ -73,7 +73,7 @@ class Replay:
         days = [day for day in recorded if (first is None or day >= first) and (last is None or day <= last)]
         if not days:
             raise Invalid(_no_day(directory, recorded, first, last), where="--date")
-        sessions = tuple(feed.session(day) for day in days)
+        sessions = tuple(with_halts(known, feed.session(day)) for day in days)
         cadence = load_cadence(facts)
         paths = [*files, *(directory / file_name(day) for day in days), *sorted(facts.glob("*") if facts else ())]
         settings = f"{version('option-baskets')} {slippage} {stale} {with_charges}"
@@ -107,11 +107,13 @@ class Replay:
     def _play(
         self, folder: Path, speed: float | None, watch: Watch, finished: Callable[[Session], None] = lambda _: None
     ) -> list[DayRecord]:
+        on = {session.date: session for session in self.sessions}
+
         async def main(clock: SimulatedClock) -> list[DayRecord]:
             market = Market(
                 feed=self.feed,
                 fills=RecordedFills(self.feed, slippage=self.slippage),
-                is_trading=lambda _, at: self.feed.session(at.astimezone(IST).date()).is_trading(at),
+                is_trading=lambda _, at: on[at.astimezone(IST).date()].is_open(at),
             )
             machine = Embedded(
                 data=folder,

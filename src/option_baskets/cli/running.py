@@ -20,7 +20,7 @@ from option_baskets.adapters.feeds.simulated import Scenario, SimulatedFeed, ref
 from option_baskets.domain.cadence import Cadence
 from option_baskets.domain.errors import Invalid, Unavailable
 from option_baskets.domain.facts import Facts
-from option_baskets.domain.session import IST, Session, contract_close, next_session_day, session_on
+from option_baskets.domain.session import IST, Session, contract_close, next_session_day, session_on, with_halts
 from option_baskets.engine.day import Watch
 from option_baskets.engine.rates import Rate
 from option_baskets.engine.report import DayRecord
@@ -72,7 +72,7 @@ class Running:
                 raise Invalid(f"nothing is recorded from {first or 'the beginning'} on", where="--date")
             if first is not None and days[0] != first:
                 raise Invalid(f"nothing is recorded for {first}; the next recorded day is {days[0]}", where="--date")
-            yield from (self.recorded.session(day) for day in days[: count or 1])
+            yield from (with_halts(self.facts, self.recorded.session(day)) for day in days[: count or 1])
             return
         now = RealClock().now().astimezone(IST)
         day = first or now.date()
@@ -142,14 +142,14 @@ class Running:
             return Market(
                 feed=self.recorded,
                 fills=RecordedFills(self.recorded),
-                is_trading=lambda _, at: session.is_trading(at),
+                is_trading=lambda _, at: session.is_open(at),
             )
         feed = SimulatedFeed(self.facts, seed=self.seed, underlyings=self._underlyings())
         return Market(
             feed=feed,
             fills=QuotedFills(depth=feed),
             is_trading=lambda contract, at: (
-                session.is_trading(at) and at < contract_close(self.facts, session, contract.expiry)
+                session.is_open(at) and at < contract_close(self.facts, session, contract.expiry)
             ),
         )
 

@@ -158,6 +158,14 @@ class SpecialSession(Fact):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Halted(Fact):
+    """Parts of a day's trading hours in which nothing was traded; in order."""
+
+    date: date
+    windows: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Underlying(Dated):
     underlying: str
     exchange: Exchange
@@ -272,6 +280,7 @@ class Facts:
     hours: tuple[Hours, ...]
     holidays: Mapping[tuple[Exchange, date], Holiday]
     special_sessions: Mapping[date, SpecialSession]
+    halts: Mapping[date, Halted]
     underlyings: tuple[Underlying, ...]
     series: tuple[ListedCount, ...]
     expiry_rules: tuple[ExpiryRule, ...]

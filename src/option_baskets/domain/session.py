@@ -3,7 +3,7 @@
 The exchange's zone is named in this module and nowhere else.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from itertools import pairwise
@@ -44,6 +44,8 @@ class Session:
     kind: SessionKind
     windows: tuple[Window, ...]
     """In order, not overlapping, at least one."""
+    halts: tuple[Window, ...] = ()
+    """Parts of the windows in which nothing is traded, [open, close), in order: a circuit breaker, an outage."""
 
     @property
     def open(self) -> datetime:
@@ -72,6 +74,14 @@ class Session:
 
     def is_trading(self, instant: datetime) -> bool:
         return any(window.open <= instant < window.close for window in self.windows)
+
+    def halt_at(self, instant: datetime) -> Window | None:
+        """The halt an instant lies in."""
+        return next((halt for halt in self.halts if halt.open <= instant < halt.close), None)
+
+    def is_open(self, instant: datetime) -> bool:
+        """Whether an order can trade: trading hours, and no halt."""
+        return self.is_trading(instant) and self.halt_at(instant) is None
 
     def phase(self, instant: datetime) -> MarketPhase:
         """The phase at an instant. PRE_CLOSE is the last ten minutes before the close of the last window."""
@@ -121,11 +131,20 @@ def session_on(facts: Facts, day: date, exchange: Exchange | str = Exchange.NSE)
     """
     special = facts.special_sessions.get(day)
     if special is not None:
-        return session_of(day, *special.windows, kind=special.kind)
+        return with_halts(facts, session_of(day, *special.windows, kind=special.kind))
     holiday = facts.holidays.get((Exchange(exchange), day))
     if day.weekday() >= SATURDAY or (holiday is not None and not holiday.withdrawn):
         return None
-    return session_of(day, hours_on(facts, day).hours)
+    return with_halts(facts, session_of(day, hours_on(facts, day).hours))
+
+
+def with_halts(facts: Facts, session: Session) -> Session:
+    """The session, e.g. one of a recorded file, with the halts the facts have of its day."""
+    halts = facts.halts.get(session.date)
+    if halts is None:
+        return session
+    windows = (Window(open=at(session.date, span.start), close=at(session.date, span.end)) for span in halts.windows)
+    return replace(session, halts=tuple(windows))
 
 
 def next_session_day(facts: Facts, day: date, exchange: Exchange | str = Exchange.NSE) -> date:
@@ -154,10 +173,16 @@ def contract_close(facts: Facts, session: Session, expiry: date, is_index_option
 
 def spot_frozen(facts: Facts, session: Session) -> Window | None:
     """The window in which the cash market is in its closing auction and the index stands still; None: there is none."""
-    span = hours_on(facts, session.date).spot_frozen
-    if span is None or session.is_special:
+    return None if session.is_special else spot_frozen_on(facts, session.date)
+
+
+def spot_frozen_on(facts: Facts, day: date) -> Window | None:
+    """That window of a day by its date alone, for who has no session at hand."""
+    special = facts.special_sessions.get(day)
+    span = hours_on(facts, day).spot_frozen
+    if span is None or (special is not None and special.kind is not SessionKind.NORMAL):
         return None
-    return Window(open=at(session.date, span.start), close=at(session.date, span.end))
+    return Window(open=at(day, span.start), close=at(day, span.end))
 
 
 def _step(facts: Facts, day: date, direction: int, exchange: Exchange | str) -> date:

@@ -17,6 +17,7 @@ from option_baskets.adapters.feeds.simulated.chain import Expiry
 from option_baskets.adapters.feeds.simulated.market import Index, SimulatedMarket
 from option_baskets.adapters.feeds.simulated.randomness import uniform
 from option_baskets.domain.contract import Contract, Listing
+from option_baskets.domain.session import Session
 
 Ints = NDArray[np.int64]
 
@@ -57,8 +58,15 @@ def record(market: SimulatedMarket) -> RecordedSession:
         interval=_MINUTE,
         listings=tuple(listings),
         source="simulated",
-        bars=pl.concat(frames).sort(ORDER, maintain_order=True),
+        bars=_traded(market.session, pl.concat(frames)).sort(ORDER, maintain_order=True),
     )
+
+
+def _traded(session: Session, bars: pl.DataFrame) -> pl.DataFrame:
+    """Without the minutes of a halt, in which nothing was."""
+    for halt in session.halts:
+        bars = bars.filter(~pl.col("start").is_between(halt.open, halt.close, closed="left"))
+    return bars
 
 
 def _recorded(index: Index) -> list[Expiry]:

@@ -23,7 +23,7 @@ class SimulatedSnapshot:
     """domain.market.Snapshot of a simulated market. No quote is ever older than a second while the market trades.
 
     Before the open there are no quotes and the spot is the previous close. A contract that has stopped trading keeps
-    its last price and has no book.
+    its last price and has no book; in a halt every contract is so, and the index stands where it stood.
     """
 
     __slots__ = ("_as_of", "_i", "_market", "_opened", "_quotes", "_touches", "_trading", "at")
@@ -31,11 +31,12 @@ class SimulatedSnapshot:
     def __init__(self, market: SimulatedMarket, at: datetime) -> None:
         self.at = at
         self._market = market
-        self._i = market.point(at)
         session = market.session
+        halt = session.halt_at(at)
+        self._i = market.point(halt.open if halt else at)
         self._opened = at >= session.open
-        self._trading = session.is_trading(at)
-        ended = [window.close for window in session.windows if window.close <= at]
+        self._trading = session.is_open(at)
+        ended = [halt.open] if halt else [window.close for window in session.windows if window.close <= at]
         self._as_of = at.replace(microsecond=0) if self._trading or not ended else ended[-1]
         self._touches: dict[tuple[str, date, bool], _Rows] = {}
         self._quotes: dict[Contract, Quote | None] = {}
