@@ -11,6 +11,11 @@ from rich.table import Table
 from option_baskets.adapters.basket_file import BasketFile, load_basket_file
 from option_baskets.adapters.facts import load
 from option_baskets.cli.exit_wording import distance_in_words, leg_in_words, rupees_in_words, strategy_in_words
+from option_baskets.cli.limit_wording import (
+    account_limits_in_words,
+    allocation_limits_in_words,
+    basket_limits_in_words,
+)
 from option_baskets.cli.wording import expiry_in_words, strike_in_words, units_in_words
 from option_baskets.domain.allocation import Allocation, lots_by_leg
 from option_baskets.domain.basket import Reference, Strategy, Weekday
@@ -59,6 +64,8 @@ def _print_meaning(found: BasketFile, console: Console) -> None:
     basket = found.basket
     paused = ", paused" if basket.paused else ""
     console.print(f"[bold]{escape(basket.name)}[/], {basket.mode}, capital {rupees_in_words(basket.capital)}{paused}")
+    for line in (*basket_limits_in_words(basket), *filter(None, map(account_limits_in_words, found.accounts))):
+        console.print(escape(line))
     for strategy in found.strategies:
         console.print(f"\n[bold]{escape(strategy.name)}[/]  {_schedule(strategy)}")
         console.print(_legs(strategy, found.of(strategy)))
@@ -67,6 +74,8 @@ def _print_meaning(found: BasketFile, console: Console) -> None:
         for told in (*map(leg_in_words, strategy.legs), strategy_in_words(strategy)):
             if told:
                 console.print(escape(told))
+        for line in filter(None, map(allocation_limits_in_words, found.of(strategy))):
+            console.print(escape(line))
 
 
 def _legs(strategy: Strategy, allocations: tuple[Allocation, ...]) -> Table:

@@ -7,11 +7,13 @@ from enum import StrEnum
 from functools import partial
 
 from option_baskets.adapters.basket_file.fields import Fields, one_of, shown
+from option_baskets.adapters.basket_file.limits import check_limits, read_allocation_limits
 from option_baskets.adapters.basket_file.names import slug
 from option_baskets.adapters.basket_file.plan import read_strategy
 from option_baskets.domain.allocation import MAX_LOTS, Allocation
 from option_baskets.domain.basket import MAX_STRATEGIES, Basket, BrokerAccount, Mode, Strategy
 from option_baskets.domain.cover import lost_cover
+from option_baskets.domain.money import HUNDRED
 
 FORMAT = 1
 
@@ -68,6 +70,7 @@ def read_document(fields: Fields, underlyings: Collection[str] | None) -> Basket
         if strategy_fields.is_sound:
             for path, message in _cover_problems(strategy, own):
                 strategy_fields.add(path, message)
+            check_limits(strategy_fields, strategy, own)
         strategies.append(strategy)
         allocations += sorted(own.values(), key=lambda each: each.priority)
     fields.close()
@@ -85,7 +88,12 @@ def _basket(fields: Fields) -> Basket:
         capital=table.decimal("capital", "500000", positive=True, decimals=2),
         mode=table.choice("mode", Mode, Mode.PAPER, Mode.PAPER),
         paused=table.flag("paused"),
+        max_daily_loss=table.optional("max_daily_loss", "10000", decimals=2),
+        max_drawdown_percent=table.optional("max_drawdown_percent", "15"),
     )
+    if basket.max_drawdown_percent is not None and basket.max_drawdown_percent >= HUNDRED and table.is_sound:
+        way_out = "write less than 100, for example max_drawdown_percent = 15"
+        table.add("max_drawdown_percent", f"{basket.max_drawdown_percent:f} % of the capital is all of it; {way_out}")
     table.close()
     return basket
 
@@ -106,7 +114,9 @@ def _accounts(fields: Fields, mode: Mode) -> tuple[BrokerAccount, ...]:
             table.add(
                 "charges_as", f'"{charges_as}" on an account at "{broker}"; only paper accounts choose, remove it'
             )
-        accounts.append(BrokerAccount(id=account_id, broker=broker.value, charges_as=charges_as.value))
+        loss = table.optional("max_daily_loss", "20000", decimals=2)
+        account = BrokerAccount(id=account_id, broker=broker.value, charges_as=charges_as.value, max_daily_loss=loss)
+        accounts.append(account)
         table.close()
     return tuple(accounts)
 
@@ -128,8 +138,9 @@ def _allocations(fields: Fields, strategy: Strategy, accounts: Collection[str]) 
             table.add(
                 "priority", f"{priority} is also that of {shown(twin)}; give each its own, or none and file order holds"
             )
+        limits = read_allocation_limits(table)
         table.close()
-        found[index] = replace(lots, priority=priority)
+        found[index] = replace(lots, priority=priority, limits=limits)
     if fields.is_sound:
         _check_base_units(fields, found)
     return found

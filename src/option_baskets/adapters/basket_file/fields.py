@@ -242,6 +242,16 @@ class Fields:
             return number
         return Decimal(example)
 
+    def optional(self, key: str, example: str, *, decimals: int = 4) -> Decimal | None:
+        """A number above zero, or None where the key is not there."""
+        value = self.decimal(key, example, Decimal(example), positive=True, decimals=decimals)
+        return value if self.has(key) else None
+
+    def optional_whole(self, key: str, example: int, *, most: int) -> int | None:
+        """A whole number from 1, or None where the key is not there."""
+        value = self.integer(key, example, example, least=1, most=most)
+        return value if self.has(key) else None
+
     def choice(
         self,
         key: str,

@@ -141,6 +141,21 @@ class _Observed(Fields):
         self._note(key, {"type": "number"} | ({"exclusiveMinimum": 0} if positive else {}))
         return value
 
+    def optional(self, key: str, example: str, *, decimals: int = 4) -> Decimal | None:
+        value = super().optional(key, example, decimals=decimals)
+        self._note_absent(key)
+        return value
+
+    def optional_whole(self, key: str, example: int, *, most: int) -> int | None:
+        value = super().optional_whole(key, example, most=most)
+        self._note_absent(key)
+        return value
+
+    def _note_absent(self, key: str) -> None:
+        """What stands in for a missing key is no default: without the key there is nothing."""
+        shape = self._note(key).shape
+        shape["examples"] = [shape.pop("default")]
+
     def choice(
         self,
         key: str,
