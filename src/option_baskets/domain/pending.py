@@ -48,6 +48,10 @@ class Trigger:
     fires_high: bool = True
     fires_low: bool = True
 
+    @property
+    def is_of_one_price(self) -> bool:
+        return len(self.prices) == 1 and self.prices[0].weight == 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pending:
@@ -62,7 +66,7 @@ class Pending:
     contract: Contract | None = None
     """Fixed when the waiting began; None: chosen when it is entered."""
     trigger: Trigger | None = None
-    """None: due from the beginning."""
+    """None: due from the beginning, or not ``due`` and not known yet: the exit it measures from is not filled."""
     due: datetime | None = None
     """When it was decided to enter it, at once; what is being closed on its account is closed first."""
     detail: str = ""

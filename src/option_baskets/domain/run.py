@@ -70,8 +70,12 @@ class LegPosition:
     """When the stop was moved to the entry price."""
     shortfall: Reason | None = None
     """Why less than intended was entered."""
+    mark: Decimal | None = None
+    """Its price at the last session's close it was held over, rupees per unit."""
     batch: int = 0
     """What is entered together on its account has one number, and is unwound together; 0 at the run's entry."""
+    due: datetime | None = None
+    """When it was decided to enter it, its pending entry's ``due``; None: with the run, at its entry minute."""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -148,6 +152,8 @@ class Run:
     pending: tuple[Pending, ...] = ()
     locked: Mapping[str, int] = field(default_factory=dict)
     """Where a profit is locked: the steps its peak has made, by account, or under ``""`` of the whole run."""
+    baseline: Mapping[str, Decimal] = field(default_factory=dict)
+    """What was made up to the last session's close it was held over, at that close's marks: net rupees by account."""
     version: int = 0
 
     def position(self, key: tuple[str, str, int]) -> LegPosition:
@@ -160,6 +166,16 @@ class Run:
     def is_closing(self, account: str, batch: int) -> bool:
         """Something has asked for a position of this batch to be closed."""
         return any(position.exit_reason is not None for position in self.batch(account, batch))
+
+    @property
+    def reads_underlying(self) -> bool:
+        """Whether a rule of something held or awaited looks at the price of the underlying."""
+        legs = (self.strategy.leg(position.leg) for position in self.positions if position.open)
+        distances = (rule for leg in legs for rule in (leg.stop, leg.target))
+        prices = (price for each in self.pending if each.trigger is not None for price in each.trigger.prices)
+        return any(rule is not None and rule.underlying for rule in distances) or any(
+            price.contract is None for price in prices
+        )
 
     @property
     def is_flat(self) -> bool:
