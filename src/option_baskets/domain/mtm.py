@@ -113,7 +113,7 @@ def _parts(run: Run, market: Snapshot, charges: Mapping[str, Decimal]) -> Iterat
         standing = [position for position in positions if position.exit_reason is not ExitReason.UNWIND]
         if not standing:
             continue
-        mtm = sum((_profit(position, market) for position in positions), ZERO)
+        mtm = sum((profit_at(position, market) for position in positions), ZERO)
         if exits.mtm is Mtm.NET:
             mtm -= sum((charges.get(account, ZERO) for account in members), ZERO)
         is_final = all(each.entry_final for each in run.positions if not name or each.account == name)
@@ -126,12 +126,16 @@ def _parts(run: Run, market: Snapshot, charges: Mapping[str, Decimal]) -> Iterat
         )
 
 
-def _profit(position: LegPosition, market: Snapshot) -> Decimal:
-    """At the last price, but nothing on what was entered after the snapshot: its price is not known there."""
+def profit_at(position: LegPosition, market: Snapshot) -> Decimal:
+    """Rupees at the last price, but nothing on what was entered after the snapshot: its price is not known there.
+
+    Where the session has no price of it yet, the last close's mark is the last price.
+    """
     quote = market.quote(position.contract)
-    if quote is None or position.entry_time is None or position.entry_time >= market.at:
+    last = quote.last if quote is not None else position.mark
+    if last is None or position.entry_time is None or position.entry_time >= market.at:
         return position.gross
-    return position.profit(quote.last)
+    return position.profit(last)
 
 
 def _units(run: Run, standing: Iterable[LegPosition]) -> int:
