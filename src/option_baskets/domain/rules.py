@@ -1,9 +1,9 @@
 """The rules of a running strategy: one pure step from (run, event, market) to (run, decisions).
 
 At one instant all rules read one snapshot, in a fixed order: strategy stop, lock, strategy target; leg stops by leg
-number with what they square off, leg targets likewise, the time exit. The first that closes a leg names the reason.
-What a firing changes - a stop moved to cost, a trail's step - applies from the next evaluation; only the peak of a lock
-is updated before it is read. Levels are compared unrounded.
+number with what they square off, leg targets likewise, the time exit; then what these set off. The first that closes a
+leg names the reason. What a firing changes - a stop moved to cost, a trail's step - applies from the next evaluation;
+only the peak of a lock is updated before it is read. Levels are compared unrounded.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 
+from option_baskets.domain.again import armed, is_cut_off, set_off
 from option_baskets.domain.basket import LegSpec
 from option_baskets.domain.contract import Side
 from option_baskets.domain.exit_rules import Scope
 from option_baskets.domain.levels import Hit, stopped, target_reached, trailed
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.mtm import locked, strategy_hit
+from option_baskets.domain.pending import Cause, Pending
 from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.run import LegPosition, Run
 from option_baskets.domain.unentered import not_entered
@@ -72,6 +74,7 @@ def step(run: Run, event: Event, market: Snapshot) -> tuple[Run, tuple[Decision,
     """
     if not run.pending and all(position.exit_reason is not None for position in run.positions):
         return run, ()
+    run = armed(run)
     hit = None
     if isinstance(event, Check):
         peaks = locked(run, market, event.charges)
@@ -80,7 +83,7 @@ def step(run: Run, event: Event, market: Snapshot) -> tuple[Run, tuple[Decision,
     decisions: dict[tuple[str, str, int], Close] = {}
     for close in _closes(run, event, market, hit):
         decisions.setdefault(close.position, close)
-    run = _without_ended(run, event, market, hit)
+    run = _without_ended(run, event, market, hit, decisions.values())
     costs = _accounts_to_cost(run, decisions.values())
     positions = tuple(
         _after(run, position, decisions.get(position.key), event, market, to_cost=position.account in costs)
@@ -88,7 +91,11 @@ def step(run: Run, event: Event, market: Snapshot) -> tuple[Run, tuple[Decision,
     )
     if any(after is not before for after, before in zip(positions, run.positions, strict=True)):
         run = replace(run, positions=positions)
-    return run, tuple(decisions.values())
+    new: tuple[Pending, ...] = ()
+    if isinstance(event, Check) and hit is None:
+        new = set_off(run, decisions.values(), event.at)
+        run = replace(run, pending=(*run.pending, *new)) if new else run
+    return run, (*decisions.values(), *(Enter(pending=each.key) for each in new if each.due is not None))
 
 
 def _after(
@@ -115,7 +122,7 @@ def _accounts_to_cost(run: Run, closes: Iterable[Close]) -> set[str]:
     return {close.position[1] for close in closes if close.reason in {ExitReason.STOP, ExitReason.TRAIL}}
 
 
-def _without_ended(run: Run, event: Event, market: Snapshot, hit: ExitReason | None) -> Run:
+def _without_ended(run: Run, event: Event, market: Snapshot, hit: ExitReason | None, closes: Iterable[Close]) -> Run:
     """The run without what it no longer waits for: its time is over, it was told to stop, or all of it is closed."""
     if not run.pending:
         return run
@@ -130,12 +137,23 @@ def _without_ended(run: Run, event: Event, market: Snapshot, hit: ExitReason | N
     elif event.at >= run.exit_at:
         ended, reason, detail = [*run.pending], Reason.NOT_TRIGGERED, ""
     else:
-        return run
+        squared_off = {each.position[1] for each in closes if _squares_off(run, each)}
+        late = is_cut_off(run, event.at)
+        ended = [each for each in run.pending if each.account in squared_off or (late and each.cause is Cause.REENTRY)]
+        reason, detail = Reason.NOT_TRIGGERED, ""
+        if squared_off:
+            reason, detail = Reason.CANCELLED, f"ended by {ExitReason.SQUARE_OFF}"
     if not ended:
         return run
     missing = not_entered(ended, run.strategy, market, reason, detail)
     pending = tuple(each for each in run.pending if each not in ended)
     return replace(run, pending=pending, shortfalls=(*run.shortfalls, *missing))
+
+
+def _squares_off(run: Run, close: Close) -> bool:
+    """The close is of a leg's own rule that takes all of its account with it."""
+    own = close.reason in {ExitReason.STOP, ExitReason.TRAIL, ExitReason.TARGET}
+    return own and run.strategy.leg(close.position[0]).square_off is Scope.ALL
 
 
 def _closes(run: Run, event: Event, market: Snapshot, hit: ExitReason | None) -> Iterator[Close]:
