@@ -10,8 +10,9 @@ from decimal import Decimal
 
 from option_baskets.domain.market import Quote, Snapshot
 from option_baskets.domain.money import ZERO
-from option_baskets.domain.pending import Trigger
+from option_baskets.domain.pending import Pending, Trigger
 from option_baskets.domain.reference import is_fresh
+from option_baskets.domain.run import Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +26,26 @@ class _Price:
     """Every part of it is."""
     low: Decimal
     high: Decimal
+
+
+def watched(run: Run, market: Snapshot) -> tuple[Run, tuple[Pending, ...]]:
+    """The run once its pending entries have seen the snapshot, and those it set off, now due; the very same run if it
+    changed none."""
+    underlying = run.strategy.underlying
+    pending = tuple(_seen(each, underlying, market) for each in run.pending)
+    if all(after is before for after, before in zip(pending, run.pending, strict=True)):
+        return run, ()
+    due = tuple(each for each, before in zip(pending, run.pending, strict=True) if each.due != before.due)
+    return replace(run, pending=pending), due
+
+
+def _seen(pending: Pending, underlying: str, market: Snapshot) -> Pending:
+    if pending.trigger is None or pending.due is not None:
+        return pending
+    if fires(pending.trigger, underlying, market):
+        return replace(pending, due=market.at)
+    trigger = widened(pending.trigger, underlying, market)
+    return pending if trigger is pending.trigger else replace(pending, trigger=trigger)
 
 
 def fires(trigger: Trigger, underlying: str, market: Snapshot) -> bool:
