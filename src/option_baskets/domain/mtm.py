@@ -116,14 +116,20 @@ def _parts(run: Run, market: Snapshot, charges: Mapping[str, Decimal]) -> Iterat
         mtm = sum((profit_at(position, market) for position in positions), ZERO)
         if exits.mtm is Mtm.NET:
             mtm -= sum((charges.get(account, ZERO) for account in members), ZERO)
-        is_final = all(each.entry_final for each in run.positions if not name or each.account == name)
-        first = [(each, each.entered_value) for each in standing if each.entry_number == 0]
+        first = [each for each in run.positions if (not name or each.account == name) and _is_first(run, each)]
+        first = _first_entry(run, name)
+        is_final = all(each.entry_final for each in first)
         yield _Part(
             name=name,
             mtm=mtm,
-            premium=combined(first) if is_final else None,
-            units=_units(run, standing) if exits.per is Per.UNIT else 1,
+            premium=combined((each, each.entered_value) for each in standing_first) if is_final else None,
+            units=_units(run, standing_first) if exits.per is Per.UNIT else 1,
         )
+
+
+def _is_first(run: Run, position: LegPosition) -> bool:
+    """It is of the cycle's first entry: neither entered again nor a lazy leg that woke."""
+    return position.entry_number == 0 and not run.strategy.leg(position.leg).lazy
 
 
 def profit_at(position: LegPosition, market: Snapshot) -> Decimal:
