@@ -117,8 +117,8 @@ def _parts(run: Run, market: Snapshot, charges: Mapping[str, Decimal]) -> Iterat
         if exits.mtm is Mtm.NET:
             mtm -= sum((charges.get(account, ZERO) for account in members), ZERO)
         first = [each for each in run.positions if (not name or each.account == name) and _is_first(run, each)]
-        first = _first_entry(run, name)
         is_final = all(each.entry_final for each in first)
+        standing_first = [each for each in standing if _is_first(run, each)]
         yield _Part(
             name=name,
             mtm=mtm,
