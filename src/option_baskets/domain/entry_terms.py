@@ -34,6 +34,8 @@ def entry_spot(strategy: Strategy, leg: LegSpec, snapshot: Snapshot) -> Decimal 
 def require_premium_base(strategy: Strategy, positions: Sequence[LegPosition], snapshot: Snapshot) -> None:
     """See that a percentage of the combined premium is clear, at the prices known now.
 
+    ``positions`` are what a cycle enters first; what comes later or again does not move the premium, and needs no look.
+
     Raises:
         Refused: ``premium_base_unclear``: bought and sold legs nearly cancel and the strategy does not say of which
             premium its percentage is.

@@ -116,20 +116,31 @@ def _parts(run: Run, market: Snapshot, charges: Mapping[str, Decimal]) -> Iterat
         mtm = sum((profit_at(position, market) for position in positions), ZERO)
         if exits.mtm is Mtm.NET:
             mtm -= sum((charges.get(account, ZERO) for account in members), ZERO)
-        first = [each for each in run.positions if (not name or each.account == name) and _is_first(run, each)]
+        first = _first_entry(run, name)
         is_final = all(each.entry_final for each in first)
-        standing_first = [each for each in standing if _is_first(run, each)]
         yield _Part(
             name=name,
             mtm=mtm,
-            premium=combined((each, each.entered_value) for each in standing_first) if is_final else None,
-            units=_units(run, standing_first) if exits.per is Per.UNIT else 1,
+            premium=combined((each, each.entered_value) for each in first) if is_final else None,
+            units=_units(run, (each for each in standing if _is_planned(run, each))) if exits.per is Per.UNIT else 1,
         )
 
 
-def _is_first(run: Run, position: LegPosition) -> bool:
-    """It is of the cycle's first entry: neither entered again nor a lazy leg that woke."""
+def _is_planned(run: Run, position: LegPosition) -> bool:
+    """It is of the plan's own entry: neither entered again nor a lazy leg that woke."""
     return position.entry_number == 0 and not run.strategy.leg(position.leg).lazy
+
+
+def _first_entry(run: Run, account: str) -> tuple[LegPosition, ...]:
+    """The cycle's first entry on one account, or with ``""`` on all; what was unwound was no entry.
+
+    It is what was decided first: what was entered at the entry minute, or where everything waited, what was set off
+    first. Legs that come later or again do not move what a percentage of the premium is of.
+    """
+    standing = (each for each in run.positions if each.exit_reason is not ExitReason.UNWIND)
+    planned = [each for each in standing if account in {"", each.account} and _is_planned(run, each)]
+    decided = min((each.due or run.entry_at for each in planned), default=None)
+    return tuple(each for each in planned if (each.due or run.entry_at) == decided)
 
 
 def profit_at(position: LegPosition, market: Snapshot) -> Decimal:
