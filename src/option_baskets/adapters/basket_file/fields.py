@@ -176,6 +176,13 @@ class Fields:
             self.add(key, f'"" is empty; write for example {_assignment(key, shown(example))}')
         return value
 
+    def word(self, key: str, value: object, example: str) -> str:
+        """An element of an array that is text."""
+        if isinstance(value, str) and value:
+            return value
+        self.add(key, f"{shown(value)} is not text; write it in quotes, for example {shown(example)}")
+        return ""
+
     def identifier(self, key: str, example: str, default: str | None = None, *, most: int) -> str:
         """Text that can be part of a stored key."""
         value = self.text(key, example, default)
@@ -265,6 +272,11 @@ class Fields:
         value = self.raw(key, shown(example.value), required=default is None)
         return (default or example) if value is None else self.member(key, value, among or kind, example)
 
+    def optional_choice(self, key: str, kind: type[Choice], example: Choice) -> Choice | None:
+        """A word of ``kind``; None where the key is not there."""
+        value = self.raw(key, shown(example.value), required=False)
+        return None if value is None else self.member(key, value, kind, example)
+
     def member(self, key: str, value: object, kind: Iterable[Choice], fallback: Choice) -> Choice:
         known = {each.value: each for each in kind}
         if isinstance(value, str) and value in known:
@@ -285,6 +297,13 @@ class Fields:
                 f"{shown(text)} is not a time HH:MM of 24 hours; write for example {_assignment(key, shown(example))}",
             )
         return time.fromisoformat(example)
+
+    def optional_clock(self, key: str, example: str) -> time | None:
+        """A time; None where the key is not there."""
+        if self.has(key):
+            return self.clock(key, example)
+        self.raw(key, shown(example), required=False)
+        return None
 
     def table(self, key: str, example: str, *, required: bool = True) -> "Fields | None":
         value = self.raw(key, example, required=required)

@@ -20,6 +20,7 @@ Shape = dict[str, Any]
 """A piece of JSON Schema."""
 
 _INDEX = re.compile(r"\[\d+\]")
+_CLOCK = "^([01][0-9]|2[0-3]):[0-5][0-9]$"
 
 
 @dataclass(slots=True)
@@ -104,6 +105,10 @@ class _Observed(Fields):
         self._note(key, {"type": "string", "minLength": 1})
         return value
 
+    def word(self, key: str, value: object, example: str) -> str:
+        self._note(key, {"type": "string", "minLength": 1})
+        return super().word(key, value, example)
+
     def identifier(self, key: str, example: str, default: str | None = None, *, most: int) -> str:
         value = super().identifier(key, example, default, most=most)
         self._note(key, {"pattern": f"^{IDENTIFIER.pattern}$", "maxLength": most})
@@ -171,13 +176,26 @@ class _Observed(Fields):
         self._note(key, {"enum": list(asked.words)})
         return value
 
+    def optional_choice(self, key: str, kind: type[Choice], example: Choice) -> Choice | None:
+        value = super().optional_choice(key, kind, example)
+        asked = self._note_default(key, example.value, None)
+        asked.words = tuple(each.value for each in kind)
+        self._note(key, {"enum": list(asked.words)})
+        return value
+
     def member(self, key: str, value: object, kind: Iterable[Choice], fallback: Choice) -> Choice:
         self._note(key, {"enum": [each.value for each in kind]})
         return super().member(key, value, kind, fallback)
 
     def clock(self, key: str, example: str) -> time:
         value = super().clock(key, example)
-        self._note(key, {"pattern": "^([01][0-9]|2[0-3]):[0-5][0-9]$"})
+        self._note(key, {"pattern": _CLOCK})
+        return value
+
+    def optional_clock(self, key: str, example: str) -> time | None:
+        value = super().optional_clock(key, example)
+        self._note_default(key, example, None)
+        self._note(key, {"type": "string", "pattern": _CLOCK})
         return value
 
     def table(self, key: str, example: str, *, required: bool = True) -> Fields | None:
