@@ -28,7 +28,7 @@ class AllocationLimits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocation:
-    """(strategy, broker account) → lots. One of ``units``, ``leg_lots``, ``multiplier`` and ``weight`` is set."""
+    """(strategy, broker account) → lots, in one of five ways: exactly one of the fields up to ``dynamic`` is set."""
 
     id: str
     strategy_id: str
@@ -41,17 +41,18 @@ class Allocation:
     """Times the strategy's base units, rounded down to whole units; never leg by leg, which would break the hedge."""
     weight: int | None = None
     """Its share of the strategy's base units, which are split over all its allocations with a weight."""
+    dynamic: str | None = None
+    """The basket's policy that sets the strategy's units every day; they are split evenly over its allocations."""
     priority: int = 0
     """Lower goes first where order matters."""
     limits: AllocationLimits = AllocationLimits()
     version: int = 0
 
     def __post_init__(self) -> None:
-        kinds = (self.units, self.leg_lots, self.multiplier, self.weight)
+        kinds = (self.units, self.leg_lots, self.multiplier, self.weight, self.dynamic)
         if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError(
-                f"allocation to {self.account}: give lots, leg_lots, multiplier or weight, and only one of them"
-            )
+            known = "lots, leg_lots, multiplier, weight or dynamic"
+            raise ValueError(f"allocation to {self.account}: give {known}, and only one of them")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,14 +63,24 @@ class Units:
     dropped: Decimal = Decimal(0)
 
 
-def units_by_allocation(strategy: Strategy, allocations: Collection[Allocation]) -> dict[str, Units]:
+def policy_of(allocations: Iterable[Allocation]) -> str | None:
+    """The policy that sets the units of these allocations of one strategy, if there is one."""
+    return next((each.dynamic for each in allocations if each.dynamic is not None), None)
+
+
+def units_by_allocation(
+    strategy: Strategy, allocations: Collection[Allocation], today: int | None = None
+) -> dict[str, Units]:
     """Allocation id → its units. ``allocations`` are all of the strategy; those in lots of legs have no units.
 
     The units of those with a weight add up to the strategy's base units: each gets its share rounded down, and the
     units that remain go to the largest remainders, of equal ones to the lower priority number, then the lower id.
+    Those with a policy share in the same way what it gives the strategy ``today``; None, where no day is meant: a unit
+    each.
     """
     found: dict[str, Units] = {}
     weighted: list[Allocation] = []
+    dynamic: list[Allocation] = []
     for each in allocations:
         if each.units is not None:
             found[each.id] = Units(whole=each.units)
@@ -78,11 +89,15 @@ def units_by_allocation(strategy: Strategy, allocations: Collection[Allocation])
             found[each.id] = Units(whole=int(wanted), dropped=wanted % 1)
         elif each.weight is not None:
             weighted.append(each)
-    return found | {id_: Units(whole=whole) for id_, whole in _split(strategy.units, weighted).items()}
+        elif each.dynamic is not None:
+            dynamic.append(each)
+    split = _split(strategy.units, weighted) | _split(len(dynamic) if today is None else today, dynamic)
+    return found | {id_: Units(whole=whole) for id_, whole in split.items()}
 
 
 def _split(total: int, weighted: Iterable[Allocation]) -> dict[str, int]:
-    weights = {each.id: each.weight or 0 for each in sorted(weighted, key=lambda each: (each.priority, each.id))}
+    """By weight; without one all count alike."""
+    weights = {each.id: each.weight or 1 for each in sorted(weighted, key=lambda each: (each.priority, each.id))}
     of_all = sum(weights.values())
     shares = {id_: divmod(total * weight, of_all) for id_, weight in weights.items()}
     remaining = total - sum(whole for whole, _ in shares.values())
@@ -90,15 +105,18 @@ def _split(total: int, weighted: Iterable[Allocation]) -> dict[str, int]:
     return {id_: whole + (id_ in largest) for id_, (whole, _) in shares.items()}
 
 
-def lots_by_leg(strategy: Strategy, allocation: Allocation, allocations: Collection[Allocation]) -> dict[str, int]:
+def lots_by_leg(
+    strategy: Strategy, allocation: Allocation, allocations: Collection[Allocation], today: int | None = None
+) -> dict[str, int]:
     """Lots of every traded leg on the allocation's account, in the strategy's leg order. Never zero or negative.
 
-    ``allocations`` are all of the strategy, this one among them: those with a weight depend on each other.
+    ``allocations`` are all of the strategy, this one among them: those with a weight or a policy depend on each other.
+    ``today`` as in ``units_by_allocation``.
     """
     if allocation.leg_lots is not None:
         wanted = {leg.id: allocation.leg_lots.get(leg.id, 0) for leg in strategy.legs}
     else:
-        units = units_by_allocation(strategy, allocations)[allocation.id].whole
+        units = units_by_allocation(strategy, allocations, today)[allocation.id].whole
         wanted = {leg.id: leg.ratio * units for leg in strategy.legs}
     return {leg: lots for leg, lots in wanted.items() if lots > 0}
 

@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from option_baskets.domain.contract import ContractType, Side
+from option_baskets.domain.dynamic import DynamicPolicy
 from option_baskets.domain.entry_rules import Again, Breakout, Move, Restart
 from option_baskets.domain.exit_rules import Distance, PriceUsed, Scope, StrategyExits, Trail
 
@@ -221,7 +222,12 @@ class Basket:
     """Rupees of net loss in a day at which its strategies are left and not entered again that day."""
     max_drawdown_percent: Decimal | None = None
     """Of capital: how far capital and net profit so far may fall from their highest before the same happens."""
+    dynamic: tuple[DynamicPolicy, ...] = ()
+    """How strategies of the basket share units from day to day."""
     version: int = 0
+
+    def policy(self, policy_id: str) -> DynamicPolicy:
+        return next(policy for policy in self.dynamic if policy.id == policy_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     NO_LOT_SIZE = "no_lot_size"
     ACCOUNT_UNKNOWN = "account_unknown"
     ACCOUNT_UNAVAILABLE = "account_unavailable"
+    NO_UNITS = "no_units"
     RATE_LIMIT = "rate_limit"
     PRICE_MOVED = "price_moved"
     BROKER_REJECTED = "broker_rejected"

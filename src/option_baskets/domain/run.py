@@ -9,6 +9,8 @@ from enum import StrEnum
 from option_baskets.domain.allocation import Allocation
 from option_baskets.domain.basket import Basket, Strategy
 from option_baskets.domain.contract import Contract, Side
+from option_baskets.domain.dynamic import DynamicUnits
+from option_baskets.domain.entry_rules import Restart
 from option_baskets.domain.ids import Action
 from option_baskets.domain.money import ZERO
 from option_baskets.domain.order import Fill, Intent
@@ -153,6 +155,12 @@ class Run:
     locked: Mapping[str, int] = field(default_factory=dict)
     """Where a profit is locked: the steps its peak has made, by account, or under ``""`` of the whole run."""
     baseline: Mapping[str, Decimal] = field(default_factory=dict)
+    dynamic: DynamicUnits | None = None
+    """The units a policy gave its strategy that morning; None: no allocation has a policy."""
+    restarts: Restart = field(default_factory=Restart)
+    """How many restarts after a stop and after a target there were before this cycle."""
+    followed_by: str = ""
+    """The run of the next cycle, claimed when this one closed."""
     """What was made up to the last session's close it was held over, at that close's marks: net rupees by account."""
     version: int = 0
 

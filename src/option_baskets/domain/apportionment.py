@@ -1,0 +1,51 @@
+"""A whole number divided over claims in proportion to their weights, each within bounds of its own; exact."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """``low`` and ``high`` are both included; a weight is never negative."""
+
+    weight: Fraction
+    low: int
+    high: int
+
+    def at(self, price: Fraction) -> Fraction:
+        """What it gets where a weight of 1 gets ``price``."""
+        return min(max(price * self.weight, Fraction(self.low)), Fraction(self.high))
+
+
+def apportioned(total: int, claims: Mapping[str, Claim]) -> dict[str, int]:
+    """Whole units for each claim: in proportion to its weight, within its bounds, and ``total`` together.
+
+    A claim without weight has its low bound. Where the bounds allow no such sum, all are at the bound that is nearest
+    to it. Fractions go to the largest remainders, of equal ones to the earlier claim.
+    """
+    exact = _exact(total, claims)
+    whole = {name: int(share) for name, share in exact.items()}
+    remaining = int(sum(exact.values(), Fraction(0))) - sum(whole.values())
+    largest = sorted(exact, key=lambda name: exact[name] - whole[name], reverse=True)[:remaining]
+    return {name: units + (name in largest) for name, units in whole.items()}
+
+
+def _exact(total: int, claims: Mapping[str, Claim]) -> dict[str, Fraction]:
+    """The shares before rounding: all at one price for a unit of weight, at which they add up to the total."""
+    prices = sorted({Fraction(bound) / each.weight for each in claims.values() if each.weight for bound in _ends(each)})
+    below = Fraction(0)
+    for price in prices:
+        if sum((each.at(price) for each in claims.values()), Fraction(0)) >= total:
+            # Between two neighbouring prices every claim is either at a bound or moves with the price.
+            moving = {name for name, each in claims.items() if each.at(below) != each.at(price)}
+            still = sum((each.at(below) for name, each in claims.items() if name not in moving), Fraction(0))
+            weight = sum((claims[name].weight for name in moving), Fraction(0))
+            exact_price = max((total - still) / weight, below) if weight else below
+            return {name: each.at(exact_price) for name, each in claims.items()}
+        below = price
+    return {name: each.at(below) for name, each in claims.items()}
+
+
+def _ends(claim: Claim) -> tuple[int, int]:
+    return claim.low, claim.high
