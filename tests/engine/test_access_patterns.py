@@ -15,10 +15,11 @@ from option_baskets.adapters.aws.table import DynamoTable
 from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.domain.basket import BrokerAccount
 from option_baskets.domain.events import MarketPhase, Tick
+from option_baskets.domain.losses import HighWater, Over, Rule
 from option_baskets.domain.order import Fill
 from option_baskets.domain.reasons import Reason
 from option_baskets.ports import Index
-from option_baskets.store.books import Alert, Books, MarketRecord, Refusal, TickState
+from option_baskets.store.books import Alert, Books, Fence, MarketRecord, Refusal, TickState
 from tests.contract.engines import opened
 from tests.engine.plans import DAY, allocation, basket, instant, order, run, strategy
 
@@ -28,6 +29,15 @@ SHARDS = 4
 RUNS = 2
 ORDER = order(run(), instant("09:20"))
 MINUTE = instant("09:20").time()
+FENCE = Fence(
+    user_id=USER,
+    day=DAY,
+    subject=(Over.BASKET, "income", ""),
+    rule=Rule.MAX_DAILY_LOSS,
+    at=instant("10:00"),
+    loss=Decimal(5200),
+    limit=Decimal(5000),
+)
 Requests = Counter[tuple[str, Index | None]]
 
 ASKED: dict[str, Callable[[Books], Awaitable[object]]] = {
@@ -55,6 +65,9 @@ ASKED: dict[str, Callable[[Books], Awaitable[object]]] = {
     "orders_of_run": lambda books: books.orders_of_run(USER, run().id),
     "fills_of_run": lambda books: books.fills_of_run(USER, run().id),
     "orders_between": lambda books: books.orders_between(USER, instant("09:15"), instant("09:25")),
+    "ended_between": lambda books: books.ended_between(USER, instant("09:15"), instant("15:30")),
+    "fences": lambda books: books.fences(USER, DAY),
+    "high_water": lambda books: books.high_water(USER, "income"),
     "alerts": lambda books: books.alerts(USER, DAY),
     "refusals": lambda books: books.refusals(USER, DAY),
 }
@@ -112,6 +125,9 @@ async def books(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         books.put_market(MarketRecord(underlying="NIFTY", at=at, spot=Decimal(26000), prices={})),
         books.put_order(ORDER)[0],
         books.put_fill(ORDER.intent, Fill(intent_id=ORDER.intent.id, quantity=75, value=Decimal(1), at=at, number=0)),
+        books.put_exit(run(), instant("15:15")),
+        books.put_fence(FENCE),
+        books.put_high_water(USER, "income", HighWater(highest=Decimal(100))),
         books.put_alert(Alert(user_id=USER, at=at, code="drift", message="book and broker differ")),
         books.put_refusal(Refusal(user_id=USER, at=at, strategy_id="straddle", reason=Reason.PAUSED)),
     )

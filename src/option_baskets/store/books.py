@@ -1,10 +1,12 @@
 """Every typed read and write of the store, over any Table."""
 
+from option_baskets.store.guards import Guards
 from option_baskets.store.journal import Journal
 from option_baskets.store.plans import Plans
 from option_baskets.store.records import (
     Alert,
     DueStrategy,
+    Fence,
     Level,
     MarketRecord,
     Plan,
@@ -14,11 +16,23 @@ from option_baskets.store.records import (
 )
 from option_baskets.store.runs import Runs
 
-__all__ = ["Alert", "Books", "DueStrategy", "Level", "MarketRecord", "Plan", "Refusal", "TickMark", "TickState"]
+__all__ = [
+    "Alert",
+    "Books",
+    "DueStrategy",
+    "Fence",
+    "Level",
+    "MarketRecord",
+    "Plan",
+    "Refusal",
+    "TickMark",
+    "TickState",
+]
 
 
-class Books(Plans, Runs, Journal):
-    """Plans (what users wrote and when it is due), runs (what is open) and the journal (what happened).
+class Books(Plans, Runs, Journal, Guards):
+    """Plans (what users wrote and when it is due), runs (what is open), the journal (what happened), guards (what limits
+    left behind).
 
     A value's ``version`` is the stored one it was read as; every save returns the value with its new version.
     ``put_…`` methods only make writes, for a ``commit`` or as extra writes of ``claim`` and ``save_run``.

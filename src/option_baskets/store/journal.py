@@ -83,6 +83,15 @@ class Journal(Shelf):
         items = await self._items(HISTORY, user_id, between=keys.between(start, end))
         return [self._decode(item, Order) for item in items if keys.ORDER in item.sk]
 
+    async def ended_between(self, user_id: str, start: datetime, end: datetime) -> list[Run]:
+        """Runs as they were when they ended from ``start`` to ``end``, in order of id; the last end of each.
+
+        The range also holds the orders and fills of that time; their keys tell, and they are not decoded.
+        """
+        items = await self._items(HISTORY, user_id, between=keys.between(start, end))
+        ended = [codec.decode(item.body, Run) for item in items if keys.EXIT in item.sk]
+        return [run for _, run in sorted({run.id: run for run in ended}.items())]
+
     async def alerts(self, user_id: str, day: date) -> list[Alert]:
         """Of one day on the exchange's clock, in order of time."""
         pk = keys.alerts_on(user_id, day)

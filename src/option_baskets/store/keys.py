@@ -152,6 +152,19 @@ def runs_on(day: date) -> str:
     return f"RUN#{day.isoformat()}#"
 
 
+def fence(user_id: str, day: date, level: str, *subject: str) -> Key:
+    """What may not be entered any more on a day: of an account, a basket, or (strategy, account)."""
+    return part(user_id), "#".join([f"{fences_on(day)}{level}", *map(part, subject)])
+
+
+def fences_on(day: date) -> str:
+    return f"FENCE#{day.isoformat()}#"
+
+
+def high_water(user_id: str, basket_id: str) -> Key:
+    return part(user_id), f"HIGH_WATER#{part(basket_id)}"
+
+
 def active_runs(shard: int) -> str:
     """AllocationsByStrategy partition: runs that are not over."""
     return f"ACTIVE#{shard}"
@@ -211,6 +224,9 @@ def alert(user_id: str, at: datetime, strategy_id: str, alert_id: str) -> Key:
 
 def refusal(user_id: str, at: datetime, strategy_id: str, refusal_id: str) -> Key:
     return part(user_id), f"{timestamp(at)}#{part(strategy_id)}#RISK#{refusal_id}"
+
+
+EXIT = "#EXIT#"
 
 
 def between(start: datetime, end: datetime) -> tuple[str, str]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
 from option_baskets.domain.allocation import Allocation
 from option_baskets.domain.basket import Basket, Strategy
 from option_baskets.domain.events import EventType, Tick
+from option_baskets.domain.losses import Rule, Subject
 from option_baskets.domain.reasons import Reason
 
 
@@ -79,6 +80,20 @@ class Refusal:
     leg: str = ""
     quantity: int = 0
     """Units not traded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fence:
+    """Nothing more is entered there on that day, and what is open is closed: a limit was reached."""
+
+    user_id: str
+    day: date
+    subject: Subject
+    rule: Rule
+    at: datetime
+    loss: Decimal
+    """Rupees lost in the day, or fallen from the highest."""
+    limit: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
