@@ -75,18 +75,21 @@ class CoverLoss:
     account: str
     short: ContractType
     leg: str | None
-    """The covering leg whose stop or target takes the cover away; None: the allocation's own lots do."""
+    """The covering leg whose own rules take the cover away, or keep it away; None: the allocation's own lots do."""
 
     def __str__(self) -> str:
-        through = f'closing leg "{self.leg}"' if self.leg is not None else "these lots"
-        return f'{through} would leave sold {self.short} on "{self.account}" with less cover than the plan has'
+        return self.through(f'closing leg "{self.leg}"' if self.leg is not None else "these lots")
+
+    def through(self, what: str) -> str:
+        return f'{what} would leave sold {self.short} on "{self.account}" with less cover than the plan has'
 
 
 def lost_cover(strategy: Strategy, allocations: Collection[Allocation]) -> tuple[CoverLoss, ...]:
     """Where a leg rule or an allocation can leave less cover than the plan has. Empty for a ``naked`` strategy.
 
     A plan without cover has none to lose. Rules of different legs fire independently, so the worst case is every
-    covering leg with a rule closed and every short still open; that a short has a stop of its own changes nothing.
+    covering leg with a rule closed, or not entered yet, and every short open; that a short has a stop of its own, or
+    waits as well, changes nothing.
     Each (leg, short) is reported once, for the first account it happens on.
     """
     if strategy.naked:
@@ -100,7 +103,7 @@ def lost_cover(strategy: Strategy, allocations: Collection[Allocation]) -> tuple
 
 
 def _losses(strategy: Strategy, allocation: Allocation, lots: Mapping[str, int]) -> Iterator[CoverLoss]:
-    closable = {leg.id for leg in strategy.legs if _closes_alone(leg)}
+    closable = {leg.id for leg in strategy.legs if closes_alone(leg) or comes_late(leg)}
     for calendar in _CALENDARS:
         for short in (ContractType.CE, ContractType.PE):
             sold, covers = _stakes(strategy, lots, short, calendar)
@@ -114,9 +117,14 @@ def _losses(strategy: Strategy, allocation: Allocation, lots: Mapping[str, int])
                     yield CoverLoss(account=allocation.account, short=short, leg=cover.leg)
 
 
-def _closes_alone(leg: LegSpec) -> bool:
+def closes_alone(leg: LegSpec) -> bool:
     """It has a rule that closes it and leaves the others open; where all are closed, shorts are closed first."""
     return leg.square_off is Scope.LEG and (leg.stop is not None or leg.target is not None)
+
+
+def comes_late(leg: LegSpec) -> bool:
+    """It waits for a price of its own: others are entered without it, and it may never be."""
+    return leg.wait is not None or leg.breakout is not None
 
 
 def _stakes(

@@ -12,7 +12,7 @@ from option_baskets.adapters.basket_file.names import slug
 from option_baskets.adapters.basket_file.plan import read_strategy
 from option_baskets.domain.allocation import MAX_LOTS, Allocation
 from option_baskets.domain.basket import MAX_STRATEGIES, Basket, BrokerAccount, Mode, Strategy
-from option_baskets.domain.cover import lost_cover
+from option_baskets.domain.cover import closes_alone, lost_cover
 from option_baskets.domain.money import HUNDRED
 
 FORMAT = 1
@@ -168,9 +168,14 @@ def _cover_problems(strategy: Strategy, allocations: Mapping[int, Allocation]) -
         else:
             leg = strategy.leg(loss.leg)
             path = f"legs[{strategy.legs.index(leg)}]"
+            way_out = "remove it, or write naked = true in the strategy"
             for key in ("stop", "target"):
+                if closes_alone(leg) and getattr(leg, key) is not None:
+                    yield f"{path}.{key}", f"{loss}; {way_out}"
+            for key in ("wait", "breakout"):
                 if getattr(leg, key) is not None:
-                    yield f"{path}.{key}", f"{loss}; remove it, or write naked = true in the strategy"
+                    late = loss.through(f'entering leg "{leg.id}" later, if at all,')
+                    yield f"{path}.{key}", f"{late}; {way_out}, or write it in the strategy for all legs together"
 
 
 def _lots(table: Fields, strategy: Strategy, account: str) -> Allocation:

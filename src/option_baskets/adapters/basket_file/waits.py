@@ -93,8 +93,6 @@ def _check_leg(fields: Fields, path: str, leg: LegSpec, strategy: Strategy) -> N
     if whole is not None:
         way_out = f"the {whole} of the strategy enters all its legs together; remove this one, or that of the strategy"
         fields.add(f"{path}.{own}", way_out)
-    if leg.lazy:
-        fields.add(f"{path}.{own}", "a lazy leg is entered when another leg wakes it; remove this, or lazy")
     if leg.wait is not None and leg.wait.percent is not None and leg.wait.percent <= -100:
         what = "a price never comes to zero or less"
         fields.add(f"{path}.wait.percent", f"{leg.wait.percent:f} is never reached: {what}; write more than -100")
