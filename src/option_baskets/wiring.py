@@ -24,6 +24,7 @@ from option_baskets.engine.day import TradingDay, Watch
 from option_baskets.engine.desk import AccountKey, Desk
 from option_baskets.engine.rates import Bucket, Rate
 from option_baskets.engine.report import DayRecord, record_of
+from option_baskets.engine.rule_market import RuleMarket
 from option_baskets.engine.runs import OpenRuns
 from option_baskets.engine.trading import Pace, Trading
 from option_baskets.ports import Broker, Clock, MarketData
@@ -146,7 +147,7 @@ class Embedded:
         runs = OpenRuns(self.books, self.clock)
         trading = Trading(
             books=self.books,
-            market=self._market.feed,
+            market=RuleMarket(self._market.feed, self.facts),
             clock=self.clock,
             queue=TableQueue(self.table, self.clock),
             runs=runs,

@@ -19,10 +19,10 @@ from option_baskets.adapters.facts import load
 from option_baskets.adapters.feeds.canonical import INDEX, ORDER, SCHEMA, Kind, RecordedSession, write
 from option_baskets.adapters.feeds.recorded import RecordedFeed
 from option_baskets.domain.contract import Contract, Listing
-from option_baskets.domain.facts import SessionKind, Span
+from option_baskets.domain.facts import Facts, SessionKind, Span
 from option_baskets.domain.order import Order
 from option_baskets.domain.run import LegPosition, Run
-from option_baskets.domain.session import Session, at, session_of
+from option_baskets.domain.session import Session, at, session_of, with_halts
 from option_baskets.engine.rates import Rate
 from option_baskets.engine.report import DayRecord
 from option_baskets.engine.trading import Pace
@@ -218,6 +218,7 @@ def play_day(
     acts: Sequence[Act] = (),
     fills: Callable[[RecordedFeed], Any] | None = None,
     machine_of: Callable[..., Embedded] = Embedded,
+    facts: Facts = FACTS,
 ) -> Played:
     """Play the only recorded day; ``begin`` starts the process late, ``acts`` run beside it."""
     data.mkdir(parents=True, exist_ok=True)
@@ -226,19 +227,19 @@ def play_day(
     baskets = load_basket_file(file, FACTS.names)
     feed = RecordedFeed(days)
     (day,) = feed.sessions()
-    session = feed.session(day)
+    session = with_halts(facts, feed.session(day))
 
     async def main(clock: SimulatedClock) -> Played:
         market = Market(
             feed=feed,
             fills=fills(feed) if fills else RecordedFills(feed, slippage=Decimal(slippage)),
-            is_trading=lambda _, at: session.is_trading(at),
+            is_trading=lambda _, at: session.is_open(at),
         )
         machine = machine_of(
             data=data,
             market=market,
             clock=clock,
-            facts=FACTS,
+            facts=facts,
             rate=rate,
             threaded=False,
             durable=False,

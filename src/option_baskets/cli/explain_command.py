@@ -66,6 +66,7 @@ def explanations(replay: "Replay", name: str | None) -> "Iterator[Explanation]":
         Invalid: it has no strategy of that name.
     """
     from option_baskets.cli.payoff_command import wanted
+    from option_baskets.domain.frozen_spot import readable
     from option_baskets.engine.explain import explain
     from option_baskets.engine.valuation import Valuation
 
@@ -79,7 +80,7 @@ def explanations(replay: "Replay", name: str | None) -> "Iterator[Explanation]":
         yield explain(
             strategy,
             found.of(strategy),
-            Valuation(facts=replay.facts, snapshot=market.snapshot(at), session=session),
+            Valuation(facts=replay.facts, snapshot=readable(market.snapshot, at, replay.facts), session=session),
             paused=strategy.paused or found.basket.paused,
             run=runs.get((strategy.id, None)),
             alone=alone,

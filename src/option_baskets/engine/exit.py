@@ -34,6 +34,7 @@ async def close(trading: Trading, key: RunKey, account: str) -> None:
     One closer works on an account's part at a time. What is still open when its contracts stop trading is alerted.
     """
     async with trading.exit_lock(key, account):
+        await _hold(trading, key, account)
         slow = asyncio.create_task(_warn_if_slow(trading, key, account))
         try:
             await _close(trading, key, account)
@@ -44,6 +45,7 @@ async def close(trading: Trading, key: RunKey, account: str) -> None:
 async def _close(trading: Trading, key: RunKey, account: str) -> None:
     wait = _AGAIN_AFTER
     while _to_close(trading, key, account):
+        await _hold(trading, key, account)
         await _cancel_entries(trading, key, account)
         for turn in _TURNS:
             held = [position for position in _to_close(trading, key, account) if position.open]
@@ -57,6 +59,17 @@ async def _close(trading: Trading, key: RunKey, account: str) -> None:
             return
         await trading.clock.sleep_until(trading.clock.now() + wait)
         wait = min(2 * wait, _AGAIN_AT_MOST)
+
+
+async def _hold(trading: Trading, key: RunKey, account: str) -> None:
+    """Wait out a halt of the market, and say so; what is held is sent at the instant it reopens."""
+    while (halt := trading.halt_at(trading.clock.now())) is not None:
+        strategy = trading.runs.get(key).strategy
+        message = f"trading is halted: an exit of {strategy.name} on {account} is held until {halt.close:%H:%M}"
+        await trading.alert(
+            key[0], "exit_held", message, strategy_id=strategy.id, run_id=key[1], account=account, subject=key[1]
+        )
+        await trading.clock.sleep_until(halt.close)
 
 
 _TURNS = range(3)

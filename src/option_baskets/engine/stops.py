@@ -1,38 +1,45 @@
 """The stop check: every rule of every open run, on one snapshot. It also finds exits that are due."""
 
 import logging
+from collections.abc import Sequence
 from decimal import Decimal
 
 from option_baskets.domain.errors import Halt
 from option_baskets.domain.events import Event
 from option_baskets.domain.exit_rules import Mtm
+from option_baskets.domain.frozen_spot import ReadableSnapshot, reads_underlying
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.money import ZERO
-from option_baskets.domain.rules import Check, Close, step
+from option_baskets.domain.reasons import ExitReason
+from option_baskets.domain.rules import Check, Close, ExitDemanded, step
 from option_baskets.domain.run import Run, RunStatus, settled
 from option_baskets.engine.exit import accounts_closing, close
+from option_baskets.engine.later import start_entering
 from option_baskets.engine.report import charges_of
 from option_baskets.engine.runs import RunKey
+from option_baskets.engine.schedule import refusal_of
 from option_baskets.engine.trading import Trading
 from option_baskets.ports import Write
 
 LOG = logging.getLogger(__name__)
 
-_HELD = frozenset({RunStatus.ENTERING, RunStatus.ACTIVE, RunStatus.EXITING})
+_OPEN = frozenset({RunStatus.WAITING, RunStatus.ENTERING, RunStatus.ACTIVE, RunStatus.EXITING})
 
 
 async def check_stops(trading: Trading, event: Event) -> None:
-    """Handle ``CheckStopLoss``: step every run that may hold something.
+    """Handle ``CheckStopLoss``: step every run that holds something or waits for an entry.
 
     A run whose check fails keeps no other from its stops.
     """
     snapshot = await trading.market.snapshot(event.at)
     for run in trading.runs.all():
-        if run.status not in _HELD:
+        if run.status not in _OPEN:
             continue
         key = (run.user_id, run.id)
         try:
+            await _alert_without_spot(trading, run, snapshot)
             _go_on_closing(trading, key)
+            start_entering(trading, key)
             await check_run(trading, key, snapshot)
         except Halt:
             raise
@@ -42,21 +49,33 @@ async def check_stops(trading: Trading, event: Event) -> None:
 
 
 async def check_run(trading: Trading, key: RunKey, snapshot: Snapshot) -> None:
-    """Step one run, keep what has changed in it, and start closing what the rules decided to close."""
+    """Step one run, keep what has changed in it, and start what the rules decided: closing, then entering.
+
+    In a halt no price is one to decide by; only the clock goes on, and what it closes is held until the market reopens.
+    """
     run = trading.runs.get(key)
-    check = Check(at=snapshot.at, charges=await _accrued(trading, run))
+    check: Check | ExitDemanded = Check(at=snapshot.at, charges=await _accrued(trading, run))
+    halt = trading.halt_at(snapshot.at)
+    if halt is not None and snapshot.at > halt.open:
+        if snapshot.at < run.exit_at:
+            return
+        check = ExitDemanded(at=snapshot.at, reason=ExitReason.TIME)
     if step(run, check, snapshot)[0] is run:
         return
     decided: list[Close] = []
 
-    def stepped(run: Run) -> tuple[Run, tuple[Write, ...]]:
+    def stepped(run: Run) -> tuple[Run, Sequence[Write]]:
         after, decisions = step(run, check, snapshot)
         decided.extend(decision for decision in decisions if isinstance(decision, Close))
-        return settled(after), ()
+        after = settled(after)
+        if after.status is RunStatus.SKIPPED:
+            return after, [trading.books.put_refusal(refusal_of(after, snapshot.at))]
+        return after, ()
 
     await trading.runs.change(key, stepped)
     for account in dict.fromkeys(decision.position[1] for decision in decided):
         _start_closing(trading, key, account)
+    start_entering(trading, key)
 
 
 async def _accrued(trading: Trading, run: Run) -> dict[str, Decimal]:
@@ -87,6 +106,24 @@ async def _accrued(trading: Trading, run: Run) -> dict[str, Decimal]:
                 subject=subject,
             )
     return accrued
+
+
+async def _alert_without_spot(trading: Trading, run: Run, snapshot: Snapshot) -> None:
+    """Say once that rules on the underlying cannot be judged: the index stands still and there is no synthetic."""
+    underlying = run.strategy.underlying
+    if not isinstance(snapshot, ReadableSnapshot) or not reads_underlying(run) or snapshot.spot(underlying) is not None:
+        return
+    subject = f"spot of {underlying} on {run.date}"
+    said = ((run.user_id, ""), subject)
+    if said not in trading.alerted:
+        trading.alerted.add(said)
+        message = (
+            f"{underlying} stands still in the closing auction and has no fresh synthetic at {snapshot.at:%H:%M}: "
+            f"rules on the underlying are not judged, e.g. of {run.strategy.name}"
+        )
+        await trading.alert(
+            run.user_id, "spot_frozen", message, strategy_id=run.strategy.id, run_id=run.id, subject=subject
+        )
 
 
 def _go_on_closing(trading: Trading, key: RunKey) -> None:

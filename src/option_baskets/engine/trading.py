@@ -11,7 +11,7 @@ from option_baskets.domain.basket import BrokerAccount
 from option_baskets.domain.errors import Halt
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.market import Snapshot
-from option_baskets.domain.session import Session
+from option_baskets.domain.session import Session, Window
 from option_baskets.engine.desk import AccountKey, Desk
 from option_baskets.engine.runs import OpenRuns, RunKey
 from option_baskets.engine.valuation import Valuation
@@ -51,12 +51,17 @@ class Trading:
     """What was already said: of an order that is not ours, of a charge that is not known."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _exits: dict[tuple[RunKey, str], asyncio.Lock] = field(default_factory=dict)
+    _entries: dict[tuple[RunKey, str], asyncio.Lock] = field(default_factory=dict)
     _valuation: Valuation | None = None
 
     def close_of_day(self) -> datetime:
         """The instant at which the session under way ends."""
         assert self.session is not None
         return self.session.close
+
+    def halt_at(self, instant: datetime) -> Window | None:
+        """The halt of the session under way that an instant lies in: nothing is entered, and exits are held."""
+        return self.session.halt_at(instant) if self.session else None
 
     def valued(self, snapshot: Snapshot) -> Valuation:
         """The snapshot in numbers, computed where they are asked for; once for runs that share a snapshot."""
@@ -67,6 +72,10 @@ class Trading:
     def exit_lock(self, key: RunKey, account: str) -> asyncio.Lock:
         """Held by whoever closes an account's part of a run."""
         return self._exits.setdefault((key, account), asyncio.Lock())
+
+    def entry_lock(self, key: RunKey, account: str) -> asyncio.Lock:
+        """Held by whoever enters on an account's part of a run; taken before the exit lock where both are."""
+        return self._entries.setdefault((key, account), asyncio.Lock())
 
     async def alert(
         self,
