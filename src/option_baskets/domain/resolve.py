@@ -4,7 +4,7 @@ Everything is chosen from one snapshot, so nothing later than its instant can in
 equally good, the one nearer the ATM wins, then the lower.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -37,14 +37,16 @@ class Resolution:
     notes: tuple[str, ...] = ()
 
 
-def resolve(strategy: Strategy, snapshot: Snapshot, deltas: Deltas) -> Resolution:
-    """The contract of every leg at this instant. ``deltas`` are of the same snapshot.
+def resolve(strategy: Strategy, snapshot: Snapshot, deltas: Deltas, legs: Collection[str] | None = None) -> Resolution:
+    """The contract of every leg at this instant, or only of ``legs`` and those they are measured from.
+
+    ``deltas`` are of the same snapshot.
 
     Raises:
         Refused: with the reason for which the run is skipped: no reference price, no eligible strike, a contract that
             is not listed, a missing or stale quote.
     """
-    return _Resolver(strategy, snapshot, deltas).resolution()
+    return _Resolver(strategy, snapshot, deltas).resolution(legs)
 
 
 def ranked_strikes(strategy: Strategy, snapshot: Snapshot, deltas: Deltas) -> dict[str, tuple[Decimal, ...]]:
@@ -132,11 +134,21 @@ class _Resolver:
         self.ranks: dict[str, dict[Decimal, tuple[Decimal, Decimal, Decimal]]] = {}
         self._reference: ReferencePrice | None = None
 
-    def resolution(self) -> Resolution:
+    def resolution(self, legs: Collection[str] | None = None) -> Resolution:
+        wanted = None if legs is None else self._with_anchors(legs)
         for leg in self.strategy.legs:
-            self.chosen[leg.id] = self._contract(leg)
+            if wanted is None or leg.id in wanted:
+                self.chosen[leg.id] = self._contract(leg)
         level = self._reference.level if self._reference is not None else None
         return Resolution(contracts=self.chosen, reference=level, notes=tuple(self.notes))
+
+    def _with_anchors(self, legs: Collection[str]) -> set[str]:
+        """The legs, and those whose strikes theirs are measured from, which stand before them."""
+        wanted = set(legs)
+        for leg in reversed(self.strategy.legs):
+            if leg.id in wanted and leg.strike is not None and leg.strike.leg is not None:
+                wanted.add(leg.strike.leg)
+        return wanted
 
     def _contract(self, leg: LegSpec) -> Contract:
         expiry = expiry_of(self.strategy, leg, self.snapshot)

@@ -21,6 +21,7 @@ from option_baskets.domain.mtm import locked, strategy_hit
 from option_baskets.domain.pending import Cause, Pending
 from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.run import LegPosition, Run
+from option_baskets.domain.triggers import watched
 from option_baskets.domain.unentered import not_entered
 
 
@@ -91,11 +92,13 @@ def step(run: Run, event: Event, market: Snapshot) -> tuple[Run, tuple[Decision,
     )
     if any(after is not before for after, before in zip(positions, run.positions, strict=True)):
         run = replace(run, positions=positions)
-    new: tuple[Pending, ...] = ()
+    due: tuple[Pending, ...] = ()
     if isinstance(event, Check) and hit is None:
+        run, due = watched(run, market)
         new = set_off(run, decisions.values(), event.at)
         run = replace(run, pending=(*run.pending, *new)) if new else run
-    return run, (*decisions.values(), *(Enter(pending=each.key) for each in new if each.due is not None))
+        due += tuple(each for each in new if each.due is not None)
+    return run, (*decisions.values(), *(Enter(pending=each.key) for each in due))
 
 
 def _after(
@@ -145,7 +148,7 @@ def _without_ended(run: Run, event: Event, market: Snapshot, hit: ExitReason | N
             reason, detail = Reason.CANCELLED, f"ended by {ExitReason.SQUARE_OFF}"
     if not ended:
         return run
-    missing = not_entered(ended, run.strategy, market, reason, detail)
+    missing = not_entered(ended, run.strategy, market, reason, event.at, detail)
     pending = tuple(each for each in run.pending if each not in ended)
     return replace(run, pending=pending, shortfalls=(*run.shortfalls, *missing))
 

@@ -16,6 +16,7 @@ from option_baskets.domain.money import ZERO
 from option_baskets.domain.order import Fill, Intent
 from option_baskets.domain.pending import Pending
 from option_baskets.domain.reasons import ExitReason, Reason
+from option_baskets.domain.settlement import Settlement
 
 
 class RunStatus(StrEnum):
@@ -72,6 +73,8 @@ class LegPosition:
     """When the stop was moved to the entry price."""
     shortfall: Reason | None = None
     """Why less than intended was entered."""
+    settlement: Settlement | None = None
+    """What was held at the expiry, and at what it settled."""
     mark: Decimal | None = None
     """Its price at the last session's close it was held over, rupees per unit."""
     batch: int = 0
@@ -130,6 +133,8 @@ class Shortfall:
     quantity: int
     reason: Reason
     detail: str = ""
+    at: datetime | None = None
+    """When that was decided; None: at the run's entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,15 +157,15 @@ class Run:
     positions: tuple[LegPosition, ...] = ()
     shortfalls: tuple[Shortfall, ...] = ()
     pending: tuple[Pending, ...] = ()
-    locked: Mapping[str, int] = field(default_factory=dict)
-    """Where a profit is locked: the steps its peak has made, by account, or under ``""`` of the whole run."""
-    baseline: Mapping[str, Decimal] = field(default_factory=dict)
     dynamic: DynamicUnits | None = None
     """The units a policy gave its strategy that morning; None: no allocation has a policy."""
     restarts: Restart = field(default_factory=Restart)
     """How many restarts after a stop and after a target there were before this cycle."""
     followed_by: str = ""
     """The run of the next cycle, claimed when this one closed."""
+    locked: Mapping[str, int] = field(default_factory=dict)
+    """Where a profit is locked: the steps its peak has made, by account, or under ``""`` of the whole run."""
+    baseline: Mapping[str, Decimal] = field(default_factory=dict)
     """What was made up to the last session's close it was held over, at that close's marks: net rupees by account."""
     version: int = 0
 
@@ -176,14 +181,9 @@ class Run:
         return any(position.exit_reason is not None for position in self.batch(account, batch))
 
     @property
-    def reads_underlying(self) -> bool:
-        """Whether a rule of something held or awaited looks at the price of the underlying."""
-        legs = (self.strategy.leg(position.leg) for position in self.positions if position.open)
-        distances = (rule for leg in legs for rule in (leg.stop, leg.target))
-        prices = (price for each in self.pending if each.trigger is not None for price in each.trigger.prices)
-        return any(rule is not None and rule.underlying for rule in distances) or any(
-            price.contract is None for price in prices
-        )
+    def closed_at(self) -> datetime | None:
+        """When the last unit so far was closed."""
+        return max((each.exit_time for each in self.positions if each.exit_time is not None), default=None)
 
     @property
     def is_flat(self) -> bool:
@@ -252,3 +252,18 @@ def _filled(position: LegPosition, action: Action, fill: Fill) -> LegPosition:
         exited_value=position.exited_value + fill.value,
         exit_time=fill.at,
     )
+
+
+def with_settlement(run: Run, key: tuple[str, str, int], settlement: Settlement) -> Run:
+    """The run with one position settled: closed by its expiry, unless a rule had sold part of it before."""
+    before = run.position(key)
+    after = replace(
+        before,
+        exited=before.exited + settlement.quantity,
+        exited_value=before.exited_value + settlement.value,
+        exit_time=settlement.at,
+        exit_reason=ExitReason.EXPIRY if before.exited == 0 else before.exit_reason or ExitReason.EXPIRY,
+        entry_final=True,
+        settlement=settlement,
+    )
+    return settled(replace(run, positions=tuple(after if each is before else each for each in run.positions)))

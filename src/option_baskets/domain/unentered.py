@@ -1,8 +1,9 @@
 """The record of entries that will never be."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
-from option_baskets.domain.basket import Strategy
+from option_baskets.domain.basket import LegSpec, Strategy
 from option_baskets.domain.contract import Contract, ContractType
 from option_baskets.domain.errors import Refused
 from option_baskets.domain.market import Snapshot
@@ -13,7 +14,7 @@ from option_baskets.domain.run import Shortfall
 
 
 def not_entered(
-    pendings: Iterable[Pending], strategy: Strategy, snapshot: Snapshot, reason: Reason, detail: str = ""
+    pendings: Iterable[Pending], strategy: Strategy, snapshot: Snapshot, reason: Reason, at: datetime, detail: str = ""
 ) -> tuple[Shortfall, ...]:
     """The record of entries that will not be: what the plan had for the entry minute, and what was already decided.
 
@@ -23,24 +24,24 @@ def not_entered(
         Shortfall(
             leg=each.leg,
             account=each.account,
-            quantity=each.lots * _lot_size(each, strategy, snapshot),
+            quantity=each.lots * lot_size_of(strategy, strategy.leg(each.leg), each.contract, snapshot),
             reason=reason,
             detail=detail or each.detail,
+            at=at,
         )
         for each in pendings
         if each.due is not None or each.cause in {Cause.WAIT, Cause.RANGE}
     )
 
 
-def _lot_size(pending: Pending, strategy: Strategy, snapshot: Snapshot) -> int:
-    """Of its contract, or where none is chosen yet of any it could be; 1 where nothing is listed any more."""
-    contract = pending.contract or _any_contract(pending, strategy, snapshot)
+def lot_size_of(strategy: Strategy, leg: LegSpec, contract: Contract | None, snapshot: Snapshot) -> int:
+    """Of the leg's contract, or where none is chosen yet of any it could be; 1 where nothing is listed any more."""
+    contract = contract or _any_contract(strategy, leg, snapshot)
     listing = snapshot.listing(contract) if contract is not None else None
     return listing.lot_size if listing is not None else 1
 
 
-def _any_contract(pending: Pending, strategy: Strategy, snapshot: Snapshot) -> Contract | None:
-    leg = strategy.leg(pending.leg)
+def _any_contract(strategy: Strategy, leg: LegSpec, snapshot: Snapshot) -> Contract | None:
     try:
         expiry = expiry_of(strategy, leg, snapshot)
     except Refused:

@@ -136,7 +136,11 @@ class Desk:
         """What begins with these changes: its cover is filled by them, and nothing on the account is to be closed."""
         for account in {order.intent.account for order in changed.values()}:
             after = self._next.get(((run.user_id, run.id), account))
-            if after is None or run.is_closing(account, 0) or self._clock.now() > after.until:
+            if after is None or self._clock.now() > after.until:
+                continue
+            intent = self.orders[after.wave[0]].intent
+            batch = run.position((intent.leg, account, intent.entry_number)).batch
+            if run.is_closing(account, batch):
                 continue
             before = [self.orders[intent_id] for intent_id in after.wave]
             filled = all(changed.get(order.intent.id, order).state is OrderState.FILLED for order in before)

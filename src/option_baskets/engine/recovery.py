@@ -9,8 +9,8 @@ from option_baskets.domain.order import OrderState, advance
 from option_baskets.domain.run import Run, RunStatus
 from option_baskets.domain.session import IST
 from option_baskets.engine.duplicates import remember_alerts
-from option_baskets.engine.entry import resume_entry
 from option_baskets.engine.exit import accounts_closing, close
+from option_baskets.engine.later import start_entering
 from option_baskets.engine.runs import RunKey
 from option_baskets.engine.trading import Trading
 
@@ -65,8 +65,6 @@ async def _go_on(trading: Trading, run: Run) -> None:
     key = (run.user_id, run.id)
     if run.status is RunStatus.SCHEDULED:
         return
-    if run.status is RunStatus.ENTERING:
-        within = trading.clock.now() <= run.entry_at + timedelta(seconds=run.strategy.entry_grace_seconds)
-        trading.start(resume_entry(trading, key, within_grace=within), name=f"resume {run.id}", user_id=run.user_id)
+    start_entering(trading, key)
     for account in accounts_closing(trading, key):
         trading.start(close(trading, key, account), name=f"close {run.id} on {account}", user_id=run.user_id)

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
-from option_baskets.domain.run import Run, RunStatus
+from option_baskets.domain.run import Run
 from option_baskets.ports import Clock, Write
 from option_baskets.store.books import Books
 
@@ -81,7 +81,7 @@ class OpenRuns:
 
     def _history(self, before: Run, after: Run) -> Sequence[Write]:
         """What the history keeps of the change: the run as it enters, and as it ends."""
-        if after.status is RunStatus.ENTERING and before.status is not RunStatus.ENTERING:
+        if after.positions and not before.positions:
             return [self._books.put_entry(after, after.entry_at)]
         if after.status.is_over and after.positions:
             return [self._books.put_exit(after, self._clock.now())]

@@ -1,11 +1,11 @@
 """The schedule trigger: claim what is due in the next minutes, and queue each to fire at its exact instant."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 
-from option_baskets.domain.basket import Strategy
-from option_baskets.domain.due import Times, is_due, times
+from option_baskets.domain.basket import Product, Strategy
+from option_baskets.domain.due import Times, is_due, latest_mis_exit, own_times, times
 from option_baskets.domain.errors import Refused
 from option_baskets.domain.events import Event
 from option_baskets.domain.ids import run_id
@@ -47,16 +47,41 @@ def _never_ticked(session: Session, occupied: Iterable[time]) -> list[datetime]:
     return [instant for instant in instants if instant <= session.starts or instant >= session.close]
 
 
-def when(trading: Trading, session: Session, strategy: Strategy, snapshot: Snapshot) -> Times | None:
-    """The strategy's entry and exit on the session's day; None where it is not due."""
+def when(
+    trading: Trading, session: Session, strategy: Strategy, snapshot: Snapshot, accounts: Collection[str] = ()
+) -> Times | None:
+    """The strategy's entry on the session's day and its exit by its holding; None where it is not due.
+
+    Raises:
+        Refused: it is due, and its exit would come after a leg's expiry, or after a broker's square-off on one of
+            these accounts.
+    """
     exchange = exchange_of(trading.facts, strategy.underlying)
+    expiries = _expiries(strategy, snapshot)
 
     def dte(expiry: date) -> int:
         return trading_days_after(trading.facts, session.date, expiry, exchange)
 
-    if not is_due(strategy, session, _earliest_expiry(strategy, snapshot), dte):
+    if not is_due(strategy, session, min(expiries, default=None), dte):
         return None
-    return times(strategy, session)
+    found = times(trading.facts, strategy, session, expiries)
+    if strategy.product is Product.MIS:
+        _require_before_square_off(trading, session, found.exit, accounts)
+    return found
+
+
+def _require_before_square_off(trading: Trading, session: Session, exit_: datetime, accounts: Collection[str]) -> None:
+    """The broker squares MIS off at a time of its own; an exit must leave ten minutes to fill before it."""
+    brokers = {known.charges_as: id_ for (_, id_), known in trading.accounts.items() if id_ in accounts}
+    for broker, account in sorted(brokers.items()):
+        latest = latest_mis_exit(trading.facts, broker, session.date)
+        if latest is None or exit_.astimezone(IST).time() > latest:
+            told = "no square-off time is known of" if latest is None else f"has to leave by {latest:%H:%M} at"
+            raise Refused(
+                Reason.MIS_SQUARE_OFF,
+                f"a MIS exit at {exit_:%H:%M} {told} {broker} (account {account}); "
+                'move the exit, or write product = "NRML"',
+            )
 
 
 def entry_message(run: Run) -> Message:
@@ -77,22 +102,27 @@ def outside(session: Session, entry: datetime) -> Refused:
 
 def skip(run: Run, refusal: Refused, at: datetime) -> tuple[Run, Refusal]:
     """The run as it is not entered, and the record of why."""
-    record = Refusal(
-        user_id=run.user_id,
-        at=at,
-        strategy_id=run.strategy.id,
-        reason=refusal.reason,
-        detail=str(refusal),
-        run_id=run.id,
+    skipped = replace(run, status=RunStatus.SKIPPED, reason=refusal.reason, detail=str(refusal))
+    return skipped, refusal_of(skipped, at)
+
+
+def refusal_of(run: Run, at: datetime) -> Refusal:
+    """The record of why a run was skipped."""
+    assert run.reason is not None
+    return Refusal(
+        user_id=run.user_id, at=at, strategy_id=run.strategy.id, reason=run.reason, detail=run.detail, run_id=run.id
     )
-    return replace(run, status=RunStatus.SKIPPED, reason=refusal.reason, detail=str(refusal)), record
 
 
 async def _claim(trading: Trading, session: Session, due: DueStrategy, snapshot: Snapshot) -> None:
     """Claim a strategy's run for the day, once, together with the message that enters it."""
     if due.strategy.paused or due.basket.paused or not due.allocations:
         return
-    due_at = when(trading, session, due.strategy, snapshot)
+    refusal: Refused | None = None
+    try:
+        due_at = when(trading, session, due.strategy, snapshot, [each.account for each in due.allocations])
+    except Refused as refused:
+        refusal, due_at = refused, own_times(due.strategy, session)
     if due_at is None:
         return
     run = Run(
@@ -107,8 +137,9 @@ async def _claim(trading: Trading, session: Session, due: DueStrategy, snapshot:
         exit_at=due_at.exit,
         detail=due_at.note,
     )
-    if not session.is_trading(due_at.entry):
+    if refusal is None and not session.is_trading(due_at.entry):
         refusal = outside(session, due_at.entry)
+    if refusal is not None:
         skipped, record = skip(run, refusal, snapshot.at)
         await trading.books.claim(skipped, trading.books.put_refusal(record))
         return
@@ -122,7 +153,7 @@ async def _claim(trading: Trading, session: Session, due: DueStrategy, snapshot:
 async def _queue_exits(trading: Trading, minute: datetime) -> None:
     messages = [
         Message(
-            id=f"{EXIT_RUN}-{run.user_id}-{run.id}",
+            id=f"{EXIT_RUN}-{run.user_id}-{run.id}-{run.exit_at:%Y%m%d%H%M}",
             at=run.exit_at,
             kind=EXIT_RUN,
             body={"user_id": run.user_id, "run_id": run.id},
@@ -135,8 +166,9 @@ async def _queue_exits(trading: Trading, minute: datetime) -> None:
     await trading.queue.sent(messages)
 
 
-def _earliest_expiry(strategy: Strategy, snapshot: Snapshot) -> date | None:
+def _expiries(strategy: Strategy, snapshot: Snapshot) -> tuple[date, ...]:
+    """Those of its legs by the contract list; empty where one of them has none."""
     try:
-        return min(expiry_of(strategy, leg, snapshot) for leg in strategy.legs)
+        return tuple(expiry_of(strategy, leg, snapshot) for leg in strategy.legs)
     except Refused:
-        return None
+        return ()

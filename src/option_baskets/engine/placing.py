@@ -1,0 +1,243 @@
+"""Placing a batch, what is entered together on one account: hedges first, and shorts only once these are filled.
+
+Where a batch cannot be had in full within the grace, what it has is unwound, or kept where the strategy says so, and
+what was not traded is recorded with the reason. Nothing the account held before is touched.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from option_baskets.domain.basket import OnFailure
+from option_baskets.domain.contract import Contract, Side
+from option_baskets.domain.errors import Halt
+from option_baskets.domain.held_cover import lacks_cover
+from option_baskets.domain.ids import Action
+from option_baskets.domain.market import Snapshot
+from option_baskets.domain.order import Order, OrderState
+from option_baskets.domain.reasons import ExitReason, Reason
+from option_baskets.domain.rules import ExitDemanded, step
+from option_baskets.domain.run import LegPosition, Run, Shortfall, settled
+from option_baskets.engine.exit import chase, close
+from option_baskets.engine.rates import Urgency
+from option_baskets.engine.runs import RunKey
+from option_baskets.engine.trading import Trading
+from option_baskets.ports import Write
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What is entered together on one account's part of a run."""
+
+    key: RunKey
+    account: str
+    number: int
+
+    def positions(self, trading: Trading) -> tuple[LegPosition, ...]:
+        return trading.runs.get(self.key).batch(self.account, self.number)
+
+    def is_closing(self, trading: Trading) -> bool:
+        return trading.runs.get(self.key).is_closing(self.account, self.number)
+
+    def orders(self, trading: Trading) -> list[Order]:
+        """Its entries, as they are now."""
+        mine = {position.key for position in self.positions(trading)}
+        return [
+            order
+            for order in trading.desk.of_run(self.key)
+            if order.intent.action is Action.ENTER
+            and (order.intent.leg, order.intent.account, order.intent.entry_number) in mine
+        ]
+
+
+async def place(trading: Trading, batch: Batch) -> None:
+    """Send what is journaled of the batch; returns when it is filled, or ended and unwound.
+
+    Whatever goes wrong here ends the batch and no other. The caller holds the account's entry lock.
+    """
+    try:
+        reason = await _waves_of(trading, batch)
+    except Halt:
+        raise
+    except Exception as error:  # e.g. a full disk: nothing more of it, and what it has is unwound
+        reason = await _abandon(trading, batch, error)
+    await _end(trading, batch, reason)
+
+
+def deadline_of(trading: Trading, batch: Batch) -> datetime:
+    """Until when it may be filled."""
+    run = trading.runs.get(batch.key)
+    decided = min((order.intent.decided_at for order in batch.orders(trading)), default=run.entry_at)
+    return decided + timedelta(seconds=run.strategy.entry_grace_seconds)
+
+
+def unfinished(run: Run) -> list[Batch]:
+    """The batches whose entries are still under way, in order."""
+    under_way = {(each.account, each.batch): None for each in run.positions if not each.entry_final}
+    return [Batch((run.user_id, run.id), account, number) for account, number in under_way]
+
+
+async def _waves_of(trading: Trading, batch: Batch) -> Reason | None:
+    """Every wave after the one before is filled; why something of it is not filled, or None."""
+    desk = trading.desk
+    deadline = deadline_of(trading, batch)
+    reason = _missing_orders(trading, batch)
+    waves = [*_waves(batch.orders(trading)), (Urgency.SHORT_ENTRY, list[Order]())]
+    for (urgency, intended), (next_urgency, following) in pairwise(waves):
+        wave = _still_meant(trading, batch, [desk.orders[order.intent.id] for order in intended], reason)
+        dropped = [order for order in intended if order.intent.id not in {each.intent.id for each in wave}]
+        why = reason or (Reason.CANCELLED if batch.is_closing(trading) else Reason.NOT_COVERED)
+        await asyncio.gather(*(desk.cancel(desk.orders[order.intent.id], urgency, why) for order in dropped))
+        if wave:
+            with desk.begin_after(wave, following, next_urgency, deadline):
+                await desk.send(wave, urgency, until=deadline)
+                for order in wave:
+                    if desk.orders[order.intent.id].state is OrderState.CREATED:
+                        await desk.conclude(order.intent.id, OrderState.CANCELLED, Reason.RATE_LIMIT)
+                await _work(trading, batch, wave, urgency, deadline)
+        reason = reason or _failure(trading, intended)
+    return reason
+
+
+def _still_meant(trading: Trading, batch: Batch, wave: list[Order], reason: Reason | None) -> list[Order]:
+    """What of a wave is sent: all of it, or after a failure of the waves before what is covered all the same."""
+    run = trading.runs.get(batch.key)
+    if batch.is_closing(trading):
+        return []
+    if reason is not None and run.strategy.on_failure is not OnFailure.KEEP:
+        return []
+    if reason is not None and not all(_is_sold_option(order) for order in wave):
+        return []
+    if reason is None and not batch.number:
+        return wave
+    return [order for order in wave if order.intent.leg in _covered_legs(run, batch, wave)]
+
+
+def _is_sold_option(order: Order) -> bool:
+    return order.intent.side is Side.SELL and order.intent.contract.type.is_option
+
+
+def _covered_legs(run: Run, batch: Batch, wave: Sequence[Order]) -> set[str]:
+    """The legs of a wave that what is held by now covers, taken in turn."""
+    meant = {order.intent.leg for order in wave}
+    coming: list[LegPosition] = []
+    for position in run.batch(batch.account, batch.number):
+        if position.leg in meant and lacks_cover(run, batch.account, [*coming, position], lambda _: None) is None:
+            coming.append(position)
+    return {position.leg for position in coming}
+
+
+def _missing_orders(trading: Trading, batch: Batch) -> Reason | None:
+    """A process that ended while it journaled the batch left orders out: nothing more of it is sent."""
+    ordered = sum(order.intent.quantity for order in batch.orders(trading))
+    return None if ordered == sum(each.intended for each in batch.positions(trading)) else Reason.RESTARTED
+
+
+async def _abandon(trading: Trading, batch: Batch, error: Exception) -> Reason | None:
+    """End the batch's entries after an error in the middle; why something of it is not filled, or None."""
+    (user_id, run_id), account = batch.key, batch.account
+    LOG.error("entry of %s on %s", run_id, account, exc_info=error)
+    entries = batch.orders(trading)
+    await asyncio.gather(*(trading.desk.cancel(order, Urgency.EXIT, Reason.INTERNAL_ERROR) for order in entries))
+    await trading.failed(user_id, f"the entry of {run_id} on {account}", error, run_id=run_id, account=account)
+    return None if _failure(trading, entries) is None else Reason.INTERNAL_ERROR
+
+
+def waves_begun(trading: Trading, orders: Sequence[Order]) -> list[Order]:
+    """New orders, each account's first wave SENDING as far as its rate allows: to be journaled so."""
+    begun: list[Order] = []
+    for account in dict.fromkeys(order.intent.account for order in orders):
+        (urgency, first), *rest = _waves(order for order in orders if order.intent.account == account)
+        begun += trading.desk.begun(first, urgency)
+        begun += [order for _, wave in rest for order in wave]
+    return begun
+
+
+_URGENCIES = (Urgency.HEDGE_ENTRY, Urgency.HEDGE_ENTRY, Urgency.SHORT_ENTRY)
+
+
+def _waves(orders: Iterable[Order]) -> list[tuple[Urgency, list[Order]]]:
+    """One account's orders by turn; each turn has to be filled before the next is sent."""
+    turns: list[list[Order]] = [[] for _ in _URGENCIES]
+    for order in orders:
+        turns[_turn(order.intent.side, order.intent.contract)].append(order)
+    return [(urgency, wave) for urgency, wave in zip(_URGENCIES, turns, strict=True) if wave]
+
+
+def _turn(side: Side, contract: Contract) -> int:
+    """What is bought first, then sold futures, which may be the cover of sold puts, then sold options."""
+    if side is Side.BUY:
+        return 0
+    return 2 if contract.type.is_option else 1
+
+
+def _failure(trading: Trading, wave: Sequence[Order]) -> Reason | None:
+    """Why a wave is not wholly filled, or None if it is."""
+    for order in wave:
+        now = trading.desk.orders[order.intent.id]
+        if now.remaining:
+            if now.reason is not None:
+                return now.reason
+            return Reason.HEDGE_NOT_FILLED if now.intent.side is Side.BUY else Reason.NOT_FILLED
+    return None
+
+
+async def _work(trading: Trading, batch: Batch, wave: Sequence[Order], urgency: Urgency, deadline: datetime) -> None:
+    """Chase unfilled orders up to the slippage limit until all are final; at the deadline cancel what is left."""
+    desk, clock = trading.desk, trading.clock
+    ids = [order.intent.id for order in wave]
+    while not await desk.final_by(ids, clock.now() + trading.pace.chase_every):
+        working = [desk.orders[intent] for intent in ids if not desk.orders[intent].state.is_final]
+        if clock.now() >= deadline or batch.is_closing(trading):
+            await asyncio.gather(*(desk.cancel(order, urgency, Reason.NOT_FILLED) for order in working))
+        else:
+            snapshot = await trading.market.snapshot(clock.now())
+            await asyncio.gather(*(chase(trading, order, snapshot, urgency) for order in working))
+
+
+async def _end(trading: Trading, batch: Batch, reason: Reason | None) -> None:
+    """Mark the batch's entries final, record what was not filled, and unwind it in the same commit where it failed."""
+    now = trading.clock.now()
+    snapshot = await trading.market.snapshot(now) if reason is not None else None
+
+    def ended(run: Run) -> tuple[Run, Sequence[Write]]:
+        after = _finalised(run, batch, reason, now)
+        if snapshot is not None and run.strategy.on_failure is OnFailure.UNWIND:
+            after = _unwinding(after, batch, now, snapshot)
+        return settled(after), ()
+
+    await trading.runs.change(batch.key, ended)
+    if reason is not None:
+        await close(trading, batch.key, batch.account)
+
+
+def _finalised(run: Run, batch: Batch, reason: Reason | None, at: datetime) -> Run:
+    positions = []
+    missing = []
+    for position in run.positions:
+        if (position.account, position.batch) != (batch.account, batch.number) or position.entry_final:
+            positions.append(position)
+            continue
+        short = position.intended - position.entered
+        why = (reason or Reason.NOT_FILLED) if short else None
+        positions.append(replace(position, entry_final=True, shortfall=why))
+        if why is not None:
+            detail = f"{position.entered} of {position.intended} units of {position.contract.name} filled"
+            missing.append(
+                Shortfall(leg=position.leg, account=batch.account, quantity=short, reason=why, detail=detail, at=at)
+            )
+    if positions == [*run.positions]:
+        return run
+    return replace(run, positions=tuple(positions), shortfalls=(*run.shortfalls, *missing))
+
+
+def _unwinding(run: Run, batch: Batch, at: datetime, snapshot: Snapshot) -> Run:
+    """The run with the batch marked to be closed; with the entry at the run's minute all the account's part ends."""
+    number = batch.number or None
+    demand = ExitDemanded(at=at, reason=ExitReason.UNWIND, account=batch.account, batch=number)
+    return step(run, demand, snapshot)[0]
