@@ -4,7 +4,7 @@ import inspect
 import re
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -14,10 +14,12 @@ import pytest
 from option_baskets.adapters.aws.table import DynamoTable
 from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.domain.basket import BrokerAccount
+from option_baskets.domain.dynamic import DynamicPolicy, divide
 from option_baskets.domain.events import MarketPhase, Tick
 from option_baskets.domain.losses import HighWater, Over, Rule
 from option_baskets.domain.order import Fill
 from option_baskets.domain.reasons import Reason
+from option_baskets.domain.run import RunStatus
 from option_baskets.ports import Index
 from option_baskets.store.books import Alert, Books, Fence, MarketRecord, Refusal, TickState
 from tests.contract.engines import opened
@@ -28,6 +30,7 @@ USER = "asha"
 SHARDS = 4
 RUNS = 2
 ORDER = order(run(), instant("09:20"))
+POLICY = DynamicPolicy(id="shared", total=4, most=4)
 MINUTE = instant("09:20").time()
 FENCE = Fence(
     user_id=USER,
@@ -57,6 +60,8 @@ ASKED: dict[str, Callable[[Books], Awaitable[object]]] = {
     "run": lambda books: books.run(USER, run().id),
     "runs_on": lambda books: books.runs_on(USER, DAY),
     "active_runs": lambda books: books.active_runs(),
+    "closed_runs": lambda books: books.closed_runs(USER, "straddle", before=instant("23:59"), most=20),
+    "units": lambda books: books.units(USER, "income", "shared", DAY),
     "due_exits": lambda books: books.due_exits(instant("15:15")),
     "occupied_exit_minutes": lambda books: books.occupied_exit_minutes(DAY),
     "last_ticks": lambda books: books.last_ticks(DAY),
@@ -120,6 +125,12 @@ async def books(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
             await books.save_account(USER, BrokerAccount(id=account))
             await books.save_allocation(USER, allocation(name, account))
     at = instant("09:20")
+    done = run(cycle=1)
+    position = replace(done.positions[0], exit_time=at)
+    await books.claim(replace(done, status=RunStatus.CLOSED, positions=(position,)))
+    await books.commit(
+        books.put_units(USER, divide(POLICY, [], basket_id="income", capital=Decimal(500000), on=DAY)),
+    )
     await books.mark_tick(Tick(at=at, phase=MarketPhase.EARLY_TRADING), TickState.DONE)
     await books.commit(
         books.put_market(MarketRecord(underlying="NIFTY", at=at, spot=Decimal(26000), prices={})),

@@ -174,6 +174,36 @@ def in_active(user_id: str, run_id: str) -> str:
     return f"{part(user_id)}#{run_id}"
 
 
+def closed_runs(user_id: str, strategy_id: str) -> str:
+    """AllocationsByStrategy partition: a strategy's closed runs, sorted by ``in_closed``."""
+    return f"{part(user_id)}#CLOSED#{part(strategy_id)}"
+
+
+def in_closed(at: datetime, run_id: str) -> str:
+    """Sorted by when its last position was closed."""
+    return f"{timestamp(at)}#{run_id}"
+
+
+def closed_before(at: datetime) -> tuple[str, str]:
+    """The range of sort keys of runs that closed before this instant."""
+    return "0", timestamp(at)
+
+
+def units(user_id: str, basket_id: str, policy: str, day: date) -> Key:
+    """How a policy divided its units on a day; ``units_until`` is the range of the days before."""
+    return part(user_id), f"{_units(basket_id, policy)}{day.isoformat()}"
+
+
+def units_until(basket_id: str, policy: str, day: date) -> tuple[str, str]:
+    """The range of sort keys of a policy's divisions up to a day, that day included."""
+    start = _units(basket_id, policy)
+    return start, f"{start}{day.isoformat()}"
+
+
+def _units(basket_id: str, policy: str) -> str:
+    return f"UNITS#{part(basket_id)}#{part(policy)}#"
+
+
 def tick(at: datetime) -> Key:
     return ticks(local(at).date()), timestamp(at)
 

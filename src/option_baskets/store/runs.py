@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time
 
+from option_baskets.domain.dynamic import UnitsOfDay
 from option_baskets.domain.errors import Conflict
 from option_baskets.domain.events import EventType, Tick
-from option_baskets.domain.run import Run
+from option_baskets.domain.run import Run, RunStatus
 from option_baskets.ports import Index, Item, Put, Table, Write
 from option_baskets.store import codec, keys
 from option_baskets.store.records import MarketRecord, TickMark, TickState
@@ -18,7 +19,7 @@ _AT_ONCE = 100
 
 
 class Runs(Shelf):
-    """An active run (SCHEDULED, ENTERING, ACTIVE, EXITING) is in two index partitions, which it leaves when over."""
+    """An active run is in two index partitions, which it leaves when over; a closed one is found by its strategy."""
 
     def __init__(self, table: Table, *, shards: int = 1) -> None:
         super().__init__(table, shards=shards)
@@ -58,6 +59,8 @@ class Runs(Shelf):
             shard = self._shard(run.user_id)
             sort = keys.in_active(run.user_id, run.id)
             gsi1, gsi2 = (keys.active_runs(shard), sort), (keys.exit_slot(run.exit_at, shard), sort)
+        elif run.status is RunStatus.CLOSED and run.closed_at is not None:
+            gsi1 = keys.closed_runs(run.user_id, run.strategy.id), keys.in_closed(run.closed_at, run.id)
         item = Item(pk=pk, sk=sk, body=codec.encode(stored), version=stored.version, gsi1=gsi1, gsi2=gsi2)
         return Put(table=CONFIGURATIONS, item=item, expected=run.version), stored
 
@@ -82,6 +85,30 @@ class Runs(Shelf):
                 found = await asyncio.gather(*(self._get(CONFIGURATIONS, (item.pk, item.sk), Run) for item in some))
                 runs += [run for run in found if run is not None and not run.status.is_over]
         return runs
+
+    async def closed_runs(self, user_id: str, strategy_id: str, *, before: datetime, most: int) -> list[Run]:
+        """The strategy's newest runs that closed before an instant, at most so many, in the order of closing."""
+        page = await self.table.query(
+            CONFIGURATIONS,
+            keys.closed_runs(user_id, strategy_id),
+            index=Index.ALLOCATIONS_BY_STRATEGY,
+            between=keys.closed_before(before),
+            descending=True,
+            limit=most,
+        )
+        return [self._decode(item, Run) for item in reversed(page.items)]
+
+    async def units(self, user_id: str, basket_id: str, policy: str, until: date) -> UnitsOfDay | None:
+        """The policy's newest division on a day up to ``until``."""
+        between = keys.units_until(basket_id, policy, until)
+        page = await self.table.query(CONFIGURATIONS, user_id, between=between, descending=True, limit=1)
+        return self._decode(page.items[0], UnitsOfDay) if page.items else None
+
+    def put_units(self, user_id: str, record: UnitsOfDay) -> Put:
+        """The write of a division; a day has one, and the first one stays: a second is a Conflict."""
+        pk, sk = keys.units(user_id, record.basket_id, record.policy.id, record.date)
+        item = Item(pk=pk, sk=sk, body=codec.encode(record), version=1)
+        return Put(table=CONFIGURATIONS, item=item, expected=0)
 
     async def due_exits(self, at: datetime) -> list[Run]:
         """Runs that are not over and exit in the minute of ``at``: one query a shard, and its pages."""
