@@ -178,6 +178,13 @@ class MarketData(Protocol):
         """Every price known at ``at`` (recorded data) or now (live feeds)."""
         ...
 
+    async def settlement(self, underlying: str, expiry: date) -> Decimal | None:
+        """The final settlement price, in index points, of the underlying's contracts that expired on a day.
+
+        None where it is not known (yet); never a last price in its place. Asked for after the close of that day only.
+        """
+        ...
+
 
 class Broker(Protocol):
     """One account at one broker. Every call may raise Unavailable (nothing happened) or Unclear (nobody knows)."""

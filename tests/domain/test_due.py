@@ -4,6 +4,7 @@ from datetime import date, datetime, time
 
 import pytest
 
+from option_baskets.adapters.facts import load
 from option_baskets.domain.basket import Schedule, Strategy, Weekday
 from option_baskets.domain.due import is_due, times
 from option_baskets.domain.facts import SessionKind, Span
@@ -12,6 +13,7 @@ from option_baskets.domain.session import IST, Session, session_of
 TUESDAY = date(2026, 11, 24)
 SATURDAY = date(2026, 11, 28)
 EXPIRY = date(2026, 11, 26)
+FACTS = load()
 
 
 def session(day: date = TUESDAY, hours: str = "09:15-15:40", kind: SessionKind = SessionKind.NORMAL) -> Session:
@@ -75,7 +77,7 @@ def test_a_normal_session_on_a_saturday_has_no_weekday() -> None:
 
 
 def test_times_are_on_the_exchanges_clock() -> None:
-    found = times(plan(), session())
+    found = times(FACTS, plan(), session())
     assert found.entry == datetime(2026, 11, 24, 9, 20, tzinfo=IST)
     assert found.exit == datetime(2026, 11, 24, 15, 15, tzinfo=IST)
     assert found.note == ""
@@ -94,7 +96,7 @@ def test_times_are_on_the_exchanges_clock() -> None:
 def test_an_exit_outside_the_session_is_two_minutes_before_its_close_and_says_so(
     exit_: str, hours: str, moved: str
 ) -> None:
-    found = times(plan(exit_=exit_), session(hours=hours))
+    found = times(FACTS, plan(exit_=exit_), session(hours=hours))
     assert f"{found.exit:%H:%M}" == moved
     assert bool(found.note) is (moved != exit_)
     if found.note:

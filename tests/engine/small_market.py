@@ -57,6 +57,7 @@ class SmallMarket:
         self.snapshots_taken = 0
         self._quotes: defaultdict[Contract | str, list[tuple[datetime, Quote]]] = defaultdict(list)
         self._opens: dict[tuple[Contract, datetime], Decimal] = {}
+        self.settlements: dict[tuple[str, date], Decimal] = {}
 
     def set(
         self,
@@ -103,6 +104,9 @@ class SmallMarket:
     async def snapshot(self, at: datetime) -> "SmallSnapshot":
         self.snapshots_taken += 1
         return self.view(at)
+
+    async def settlement(self, underlying: str, expiry: date) -> Decimal | None:
+        return self.settlements.get((underlying, expiry))
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ from option_baskets.domain.facts import (
     Rate,
     SessionKind,
     SpecialSession,
+    SquareOff,
     Underlying,
 )
 
@@ -161,6 +162,12 @@ _MARGINS = Table(
     optional=_DATED,
     fields={"component": "part"},
 )
+_SQUARE_OFFS = Table(
+    name="square_offs.csv",
+    row=SquareOff,
+    columns={"broker": text, "at": clock},
+    optional=_DATED,
+)
 _TABLES = (
     _HOURS,
     _HOLIDAYS,
@@ -177,6 +184,7 @@ _TABLES = (
     _CHARGES,
     _BROKERAGE,
     _MARGINS,
+    _SQUARE_OFFS,
 )
 
 
@@ -210,6 +218,7 @@ def load(extra: Path | None = None) -> Facts:
         rates=rows(_CHARGES),
         brokerages=rows(_BROKERAGE),
         margins=rows(_MARGINS),
+        square_offs=rows(_SQUARE_OFFS),
     )
     if problems:
         raise Invalid(problems)

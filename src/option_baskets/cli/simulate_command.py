@@ -1,6 +1,7 @@
 """``baskets simulate``: made-up days in the canonical form, to replay and to test with."""
 
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -117,6 +118,7 @@ def _simulate(
     from rich.progress import track
 
     from option_baskets.adapters.feeds.canonical import write
+    from option_baskets.adapters.feeds.settlements import add_settlements
     from option_baskets.adapters.feeds.simulated import SimulatedMarket, refuse_unless_sound
     from option_baskets.adapters.feeds.simulated.recording import record
     from option_baskets.domain.errors import Invalid
@@ -133,11 +135,15 @@ def _simulate(
     if not trading:
         raise Invalid(f"no trading day from {days[0]} to {days[-1]}; `baskets calendar` lists them")
     rows = size = 0
+    settled: dict[tuple[date, str], tuple[Decimal, str]] = {}
     for day in track(trading, "Simulating", console=console, transient=True, disable=not console.is_terminal):
         market = SimulatedMarket(known, day, seed=seed, underlyings=names, scenario=scenario)
         session = record(market)
         size += write(session, out, replace=replace).stat().st_size
         rows += session.bars.height
+        expiring = {each.contract.underlying for each in session.listings if each.contract.expiry == day}
+        settled |= {(day, name): (market.settlement(name), "simulated") for name in expiring}
+    add_settlements(out, settled, replace=replace)
     span = f"{trading[0]}" if len(trading) == 1 else f"{trading[0]} to {trading[-1]}"
     console.print(
         f"{len(trading)} {'session' if len(trading) == 1 else 'sessions'} of {', '.join(names)}, {span}, seed {seed}:"

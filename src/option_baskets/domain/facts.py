@@ -268,6 +268,14 @@ class Brokerage(Dated):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SquareOff(Dated):
+    """When a broker begins to close what is held in its intraday product, on an ordinary day."""
+
+    broker: str
+    at: time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarginRate(Dated):
     part: MarginPart
     percent: Decimal
@@ -292,6 +300,7 @@ class Facts:
     rates: tuple[Rate, ...]
     brokerages: tuple[Brokerage, ...]
     margins: tuple[MarginRate, ...]
+    square_offs: tuple[SquareOff, ...]
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -4,12 +4,13 @@ A recorded contract list or a broker's instrument master is trusted over these a
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from itertools import islice
 
+from option_baskets.domain.contract import Contract
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.facts import Exchange, ExpiryRule, Facts, ListedCount, ListedSeries, Underlying, in_force
 from option_baskets.domain.session import previous_session_day, session_on
@@ -155,6 +156,19 @@ def _moved(facts: Facts, underlying: str, scheduled: date) -> date:
     if session is not None and session.counts:
         return scheduled
     return previous_session_day(facts, scheduled, exchange)
+
+
+def redated(facts: Facts, contract: Contract, on: date) -> Contract:
+    """The contract as the list of day ``on`` dates it: with the expiry that revisions before then gave it.
+
+    For a contract that was held and that the list of the day no longer has.
+    """
+    expiry = contract.expiry
+    for revision in sorted(facts.expiry_revisions, key=lambda row: row.effective_after_eod):
+        same = (revision.underlying, revision.old_expiry) == (contract.underlying, expiry)
+        if same and revision.effective_after_eod < on:
+            expiry = revision.new_expiry
+    return contract if expiry == contract.expiry else replace(contract, expiry=expiry)
 
 
 def _date_as_of(facts: Facts, underlying: str, final: date, on: date) -> date:

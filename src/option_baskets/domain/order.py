@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from option_baskets.domain.basket import Product
 from option_baskets.domain.contract import Contract, Side
 from option_baskets.domain.ids import Action
 from option_baskets.domain.money import ZERO
@@ -81,6 +82,7 @@ class Intent:
     """The worst price an entry is chased to, rupees per unit; an exit has none."""
     level: Decimal | None = None
     """The price at which a stop or target inside a recorded bar fills; None for a marketable order."""
+    product: Product = Product.NRML
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,9 +11,9 @@ from decimal import Decimal
 from enum import StrEnum
 
 from option_baskets.domain.allocation import Allocation, lots_by_leg, slices
-from option_baskets.domain.basket import LegSpec, Strategy, StrikeRule, Weekday
+from option_baskets.domain.basket import Holding, LegSpec, Strategy, StrikeRule, Weekday
 from option_baskets.domain.contract import Contract
-from option_baskets.domain.due import Times, is_due, times
+from option_baskets.domain.due import Times, is_due, own_times, times
 from option_baskets.domain.errors import Refused
 from option_baskets.domain.exit_rules import StrategyExits
 from option_baskets.domain.facts import Facts
@@ -75,6 +75,10 @@ class Due:
     times: Times
     in_session: bool
     """The entry lies inside trading hours."""
+    holding_suits: bool
+    """Positional: it is the day of entry."""
+    refusal: Refused | None
+    """Why it is skipped although the day suits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,9 +220,10 @@ def explain(
 
 def _due(strategy: Strategy, session: Session, facts: Facts, snapshot: Snapshot, *, paused: bool) -> Due:
     try:
-        expiry = min(expiry_of(strategy, leg, snapshot) for leg in strategy.legs)
+        expiries = [expiry_of(strategy, leg, snapshot) for leg in strategy.legs]
     except Refused:
-        expiry = None
+        expiries = []
+    expiry = min(expiries, default=None)
     exchange = exchange_of(facts, strategy.underlying)
 
     def days_to(until: date) -> int:
@@ -227,9 +232,14 @@ def _due(strategy: Strategy, session: Session, facts: Facts, snapshot: Snapshot,
     dte = None if expiry is None else days_to(expiry)
     number = session.date.weekday()
     own_day = number < len(Weekday) and tuple(Weekday)[number] in strategy.schedule.days
-    at = times(strategy, session)
+    suits, refusal = is_due(strategy, session, expiry, days_to), None
+    try:
+        at = times(facts, strategy, session, expiries)
+    except Refused as refused:
+        at, refusal = own_times(strategy, session), refused
+    holding = strategy.schedule.holding
     return Due(
-        is_due=not paused and is_due(strategy, session, expiry, days_to),
+        is_due=not paused and suits,
         session=session,
         weekday_suits=session.is_special or own_day,
         expiry=expiry,
@@ -238,6 +248,8 @@ def _due(strategy: Strategy, session: Session, facts: Facts, snapshot: Snapshot,
         paused=paused,
         times=at,
         in_session=session.is_trading(at.entry),
+        holding_suits=holding is not Holding.POSITIONAL or dte == strategy.schedule.enter_before,
+        refusal=refusal if suits else None,
     )
 
 

@@ -25,6 +25,7 @@ from option_baskets.adapters.feeds.canonical import (
     read,
     sessions,
 )
+from option_baskets.adapters.feeds.settlements import Settlements, read_settlements
 from option_baskets.domain.contract import Contract, Listing
 from option_baskets.domain.errors import NotFound
 from option_baskets.domain.market import Bar, Quote
@@ -212,6 +213,7 @@ class RecordedFeed:
         self._directory = directory
         self._stale = stale
         self._market: RecordedMarket | None = None
+        self._settlements: Settlements | None = None
 
     def sessions(self) -> tuple[date, ...]:
         """The recorded dates, ascending."""
@@ -243,6 +245,13 @@ class RecordedFeed:
 
     async def snapshot(self, at: datetime) -> RecordedSnapshot:
         return self.market(at.astimezone(IST).date()).snapshot(at)
+
+    async def settlement(self, underlying: str, expiry: date) -> Decimal | None:
+        """What ``settlements.csv`` beside the sessions says, read once. Raises Invalid where it cannot be read."""
+        if self._settlements is None:
+            self._settlements = read_settlements(self._directory)
+        price, _ = self._settlements.get((expiry, underlying), (None, ""))
+        return price
 
 
 # ---------------------------------------------------------------- tables

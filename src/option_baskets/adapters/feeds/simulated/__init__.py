@@ -5,6 +5,7 @@ docs/simulated-market.md says what it is made of and how it compares with record
 
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 
 from option_baskets.adapters.brokers.fills import Level
 from option_baskets.adapters.feeds.simulated.market import Scenario, SimulatedMarket, refuse_unless_sound
@@ -68,6 +69,12 @@ class SimulatedFeed:
 
     async def snapshot(self, at: datetime) -> SimulatedSnapshot:
         return self.known(at)
+
+    async def settlement(self, underlying: str, expiry: date) -> Decimal | None:
+        market = self.market(expiry)
+        if market.session.date != expiry or underlying not in market.indices:
+            return None
+        return market.settlement(underlying)
 
     def depth(self, contract: Contract, side: Side, at: datetime) -> tuple[Level, ...]:
         """The levels an order of ``side`` would take, best first; the paper exchange walks them."""
