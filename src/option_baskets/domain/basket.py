@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from option_baskets.domain.contract import ContractType, Side
 from option_baskets.domain.dynamic import DynamicPolicy
-from option_baskets.domain.entry_rules import Again, Breakout, Move, Restart
+from option_baskets.domain.entry_rules import Again, Breakout, Move, Reentry, Restart
 from option_baskets.domain.exit_rules import Distance, PriceUsed, Scope, StrategyExits, Trail
 
 MAX_STRATEGIES = 10
@@ -144,6 +144,17 @@ class LegSpec:
     """Entered once its premium leaves the range recorded from the entry minute on."""
     on_stop: Again | None = None
     on_target: Again | None = None
+
+    @property
+    def reentries(self) -> tuple[Reentry, ...]:
+        """The ways in which its stop or target enters it again."""
+        rules = (self.on_stop, self.on_target)
+        return tuple(rule.reenter for rule in rules if rule is not None and rule.reenter is not None)
+
+    @property
+    def is_reversed(self) -> bool:
+        """It may be entered again on the other side."""
+        return any(kind.is_reverse for kind in self.reentries)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

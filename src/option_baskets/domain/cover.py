@@ -104,7 +104,7 @@ def lost_cover(strategy: Strategy, allocations: Collection[Allocation]) -> tuple
 
 def _losses(strategy: Strategy, allocation: Allocation, lots: Mapping[str, int]) -> Iterator[CoverLoss]:
     closable = {leg.id for leg in strategy.legs if closes_alone(leg) or comes_late(leg)}
-    for calendar in _CALENDARS:
+    for calendar in CALENDARS:
         for short in (ContractType.CE, ContractType.PE):
             sold, covers = _stakes(strategy, lots, short, calendar)
             planned = _planned_covers(strategy, lots, short, calendar)
@@ -128,7 +128,7 @@ def comes_late(leg: LegSpec) -> bool:
 
 
 def _stakes(
-    strategy: Strategy, lots: Mapping[str, int | Fraction], short: ContractType, calendar: "_Calendar"
+    strategy: Strategy, lots: Mapping[str, int | Fraction], short: ContractType, calendar: "Calendar"
 ) -> tuple[list[Stake], list[Stake]]:
     """The sold options of one type, and what may cover them, in lots."""
     stakes = [
@@ -140,23 +140,23 @@ def _stakes(
             quantity=lots[leg.id],
         )
         for leg in strategy.legs
-        if leg.id in lots
+        if leg.id in lots and not leg.lazy
     ]
     sold = [each for each in stakes if each.is_short_option and each.type is short]
     return sold, [each for each in stakes if each.covers(short)]
 
 
 def _planned_covers(
-    strategy: Strategy, lots: Mapping[str, int], short: ContractType, calendar: "_Calendar"
+    strategy: Strategy, lots: Mapping[str, int], short: ContractType, calendar: "Calendar"
 ) -> list[Stake]:
     """The plan's cover at as many units as the account's largest short of this type has."""
-    legs = [leg for leg in strategy.legs if leg.side is Side.SELL and leg.type is short]
+    legs = [leg for leg in strategy.legs if leg.side is Side.SELL and leg.type is short and not leg.lazy]
     units = max((Fraction(lots.get(leg.id, 0), leg.ratio) for leg in legs), default=Fraction(0))
     return _stakes(strategy, {leg.id: leg.ratio * units for leg in strategy.legs}, short, calendar)[1]
 
 
 @dataclass(frozen=True, slots=True)
-class _Calendar:
+class Calendar:
     """One way listed expiries can lie: the nearest monthly is number ``monthly``, the next ``apart`` further."""
 
     monthly: int
@@ -166,8 +166,8 @@ class _Calendar:
         return rule.offset if rule.series is Series.WEEKLY else self.monthly + self.apart * rule.offset
 
 
-_CALENDARS = (
-    _Calendar(0, 1),  # no weekly series
-    *(_Calendar(monthly, apart) for monthly in range(5) for apart in (4, 5)),
+CALENDARS = (
+    Calendar(0, 1),  # no weekly series
+    *(Calendar(monthly, apart) for monthly in range(5) for apart in (4, 5)),
 )
 """Which of weekly n and monthly m is later depends on the day; a plan must keep its cover on every day."""

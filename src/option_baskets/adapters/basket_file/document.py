@@ -13,6 +13,7 @@ from option_baskets.adapters.basket_file.plan import read_strategy
 from option_baskets.domain.allocation import MAX_LOTS, Allocation
 from option_baskets.domain.basket import MAX_STRATEGIES, Basket, BrokerAccount, Mode, Strategy
 from option_baskets.domain.cover import closes_alone, lost_cover
+from option_baskets.domain.exposure import Through, exposures
 from option_baskets.domain.money import HUNDRED
 
 FORMAT = 1
@@ -68,7 +69,8 @@ def read_document(fields: Fields, underlyings: Collection[str] | None) -> Basket
         own = _allocations(strategy_fields, strategy, known)
         strategy_fields.close()
         if strategy_fields.is_sound:
-            for path, message in _cover_problems(strategy, own):
+            problems = [*_cover_problems(strategy, own)] or [*_exposure_problems(strategy, own.values())]
+            for path, message in problems:
                 strategy_fields.add(path, message)
             check_limits(strategy_fields, strategy, own)
         strategies.append(strategy)
@@ -176,6 +178,14 @@ def _cover_problems(strategy: Strategy, allocations: Mapping[int, Allocation]) -
                 if getattr(leg, key) is not None:
                     late = loss.through(f'entering leg "{leg.id}" later, if at all,')
                     yield f"{path}.{key}", f"{late}; {way_out}, or write it in the strategy for all legs together"
+
+
+def _exposure_problems(strategy: Strategy, allocations: Collection[Allocation]) -> Iterator[tuple[str, str]]:
+    """The same of legs that come again or are woken."""
+    for exposure in exposures(strategy, allocations):
+        path = f"legs[{[leg.id for leg in strategy.legs].index(exposure.leg)}]"
+        key = exposure.rule if exposure.through is Through.CLOSE else f"on_{exposure.rule}.{exposure.through}"
+        yield f"{path}.{key}", f"{exposure}; remove it, or write naked = true in the strategy"
 
 
 def _lots(table: Fields, strategy: Strategy, account: str) -> Allocation:

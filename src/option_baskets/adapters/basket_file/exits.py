@@ -107,7 +107,9 @@ def _trail(fields: Fields) -> Trail | None:
 def check_leg_exits(fields: Fields, leg: LegSpec) -> None:
     """Tell rules of one leg that contradict each other or could never fire."""
     for key, rule, against in (("stop", leg.stop, True), ("target", leg.target, False)):
-        if rule is not None and rule.percent is not None and rule.percent >= 100 and fields.is_good("side"):
+        if leg.is_reversed or rule is None or rule.percent is None:
+            continue
+        if rule.percent >= 100 and fields.is_good("side"):
             _check_reach(fields, leg, key, rule.percent, underlying=rule.underlying, against=against)
     if leg.trail is not None and leg.stop is None:
         fields.add("trail", "a trail moves a stop and this leg has none; write one, for example stop = { points = 30 }")
@@ -192,13 +194,16 @@ def check_strategy_exits(fields: Fields, exits: StrategyExits, legs: Sequence[Le
 
 
 def _check_premium(fields: Fields, exits: StrategyExits, legs: Sequence[LegSpec]) -> None:
-    sides = {leg.side for leg in legs if leg.type.is_option}
+    sides = {leg.side for leg in legs if leg.type.is_option and not leg.lazy}
+    comes_again = any(leg.lazy or leg.reentries for leg in legs)
     for key, rule, only in (("stop", exits.stop, Side.BUY), ("target", exits.target, Side.SELL)):
         if rule is None or rule.premium_percent is None or not legs:
             continue
         if not sides:
             fields.add(f"{key}.premium_percent", "the strategy has no option legs and so no premium; write rupees")
-        elif sides == {only} and len(legs) == sum(leg.type.is_option for leg in legs) and rule.premium_percent >= 100:
+        elif comes_again or len(legs) > sum(leg.type.is_option for leg in legs):
+            continue
+        elif sides == {only} and rule.premium_percent >= 100:
             what = "all that was paid is lost" if only is Side.BUY else "all that was received is kept"
             never = f"{rule.premium_percent} can never fire: {what} only at prices of zero"
             fields.add(f"{key}.premium_percent", f"{never}; write less than 100 or remove it")

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import time
 from decimal import Decimal
 
+from option_baskets.adapters.basket_file.again import check_again, check_leg_again, read_again
 from option_baskets.adapters.basket_file.exits import (
     check_leg_exits,
     check_strategy_exits,
@@ -12,6 +13,7 @@ from option_baskets.adapters.basket_file.exits import (
 )
 from option_baskets.adapters.basket_file.fields import Fields, one_of, shown
 from option_baskets.adapters.basket_file.strike import read_strike
+from option_baskets.adapters.basket_file.waits import check_waits, read_breakout, read_wait
 from option_baskets.domain.basket import (
     MAX_LEGS,
     ExpiryRule,
@@ -50,9 +52,14 @@ def read_strategy(
         slippage_limit_percent=_slippage_limit(fields),
         paused=fields.flag("paused"),
         exits=read_strategy_exits(fields),
+        wait=read_wait(fields),
+        breakout=read_breakout(fields),
+        reenter_until=fields.optional_clock("reenter_until", "14:30"),
         legs=_legs(fields),
     )
     check_strategy_exits(fields, strategy.exits, strategy.legs)
+    check_waits(fields, strategy)
+    check_again(fields, strategy)
     return strategy
 
 
@@ -155,9 +162,15 @@ def _leg(fields: Fields, position: str, earlier: list[str]) -> LegSpec:
         trail=exits.trail,
         price=exits.price,
         square_off=exits.square_off,
+        wait=read_wait(fields),
+        breakout=read_breakout(fields),
+        lazy=fields.flag("lazy"),
+        on_stop=read_again(fields, "on_stop"),
+        on_target=read_again(fields, "on_target"),
     )
     fields.close()
     check_leg_exits(fields, leg)
+    check_leg_again(fields, leg)
     return leg
 
 
