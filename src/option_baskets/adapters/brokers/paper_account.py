@@ -7,16 +7,15 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from decimal import Decimal
-from weakref import WeakSet
 
 from option_baskets.adapters.brokers.fills import Trade, Wanted
 from option_baskets.adapters.brokers.paper_behaviour import Behaviour
 from option_baskets.adapters.brokers.paper_book import Entry
 from option_baskets.adapters.brokers.paper_floor import Floor, Working
+from option_baskets.adapters.brokers.paper_line import Line
 from option_baskets.adapters.brokers.paper_rules import filled, first, refusals, state_of, totals
-from option_baskets.adapters.brokers.updates import Updates
 from option_baskets.domain.contract import Contract, Listing
-from option_baskets.domain.errors import Invalid, NotFound, Problem, Unavailable, Unclear
+from option_baskets.domain.errors import Invalid, NotFound, Problem
 from option_baskets.domain.market import Quote, Snapshot
 from option_baskets.domain.order import Intent, OrderReport, OrderState
 from option_baskets.domain.risk import Approved
@@ -27,42 +26,52 @@ class PaperBroker:
     """One account at the paper exchange: the Broker port. Orders of an account are numbered from 1 every day."""
 
     def __init__(self, floor: Floor, user: str, account: str) -> None:
-        self.behaviour = Behaviour()
-        self.peak_calls = 0
-        """Most order calls (place, modify and cancel) taken in one calendar second."""
         self._floor = floor
+        self._line = Line(floor.clock)
         self._user = user
         self._account = account
         self._orders: dict[str, Working] = {}
         self._numbers: defaultdict[date, int] = defaultdict(int)
         self._net: defaultdict[Contract, int] = defaultdict(int)
-        self._calls: tuple[datetime | None, int] = (None, 0)
-        self._subscribers: WeakSet[Updates] = WeakSet()
 
     @property
     def account(self) -> str:
         return self._account
+
+    @property
+    def behaviour(self) -> Behaviour:
+        """How well the account behaves; settable."""
+        return self._line.behaviour
+
+    @behaviour.setter
+    def behaviour(self, behaviour: Behaviour) -> None:
+        self._line.behaviour = behaviour
+
+    @property
+    def peak_calls(self) -> int:
+        """Most order calls (place, modify and cancel) taken in one calendar second."""
+        return self._line.peak_calls
 
     async def place(self, approved: Approved) -> OrderReport:
         """Take the order, match it at once, and report it: REJECTED with a message, OPEN, PARTIAL or FILLED.
 
         Raises:
             ValueError: the intent is for another account or user; the caller mixed up its brokers.
-            Unavailable: more calls this second than the account may make. No order exists.
-            Unclear: the answer was lost (``Behaviour.lost_answers``). The order exists.
+            Unavailable: more calls this second than the account may make, or the account is out. No order exists.
+            Unclear: the order or the answer got lost, as ``Behaviour`` says. Nobody but the book knows which.
         """
         intent = approved.intent
         if (intent.user_id, intent.account) != (self._user, self._account):
             raise ValueError(
                 f"intent {intent.id} is for {intent.user_id}/{intent.account}, not {self._user}/{self._account}"
             )
-        at = self._call()
+        at = self._line.call()
+        await self._line.carry_order(intent.id, at)
         snapshot = await self._floor.market.snapshot(at)
         working = self._taken(intent, at, snapshot)
         await self._arrived(working)
-        await self._answer(intent.id, at)
-        if self.behaviour.loses_answer(intent.id) and working.report.state is not OrderState.REJECTED:
-            raise Unclear(f"no answer to order {intent.id} within the time limit")
+        is_accepted = working.report.state is not OrderState.REJECTED
+        await self._line.answer_order(intent.id, at, accepted=is_accepted)
         return working.report
 
     async def modify(self, broker_order_id: str, *, limit: Decimal, quantity: int) -> OrderReport:
@@ -73,13 +82,14 @@ class PaperBroker:
         Raises:
             NotFound: the account has no such order today.
             Invalid: the exchange would not take such an order; it stays as it was.
-            Unavailable: as ``place``.
+            Unavailable, Unclear: as ``place``.
         """
-        at = self._call()
+        at = self._line.call()
         working = self._find(broker_order_id, at)
+        is_lost = await self._line.carry_change(working.report.tag, at)
         snapshot = await self._floor.market.snapshot(at)
         report = await self._floor.whole(self._modified(working, at, snapshot, limit, quantity))
-        await self._answer(report.tag, at)
+        await self._line.answer_change(report.tag, at, is_lost=is_lost)
         return report
 
     async def cancel(self, broker_order_id: str) -> OrderReport:
@@ -87,20 +97,34 @@ class PaperBroker:
 
         Raises:
             NotFound: the account has no such order today.
-            Unavailable: as ``place``.
+            Unavailable, Unclear: as ``place``.
         """
-        at = self._call()
+        at = self._line.call()
         working = self._find(broker_order_id, at)
+        is_lost = await self._line.carry_change(working.report.tag, at)
+        if self.behaviour.crosses(working.report.tag):
+            await self._floor.whole(self._filled_up(working, at))
         report = await self._floor.whole(self._cancelled(working, at, ""))
-        await self._answer(report.tag, at)
+        await self._line.answer_change(report.tag, at, is_lost=is_lost)
         return report
 
     async def orders(self) -> tuple[OrderReport, ...]:
+        """Raises:
+        Unavailable: the account is out.
+        """
+        self._line.reach()
         today = self._floor.now().date()
-        return tuple(working.report for working in self._orders.values() if working.entry.day == today)
+        return self._line.in_book(
+            (working.report, working.entry.placed_at) for working in self._orders.values() if working.entry.day == today
+        )
 
     async def positions(self) -> Mapping[Contract, int]:
-        """Net units per contract, from fills of all days; contracts that are flat or have expired are left out."""
+        """Net units per contract, from fills of all days; contracts that are flat or have expired are left out.
+
+        Raises:
+            Unavailable: the account is out.
+        """
+        self._line.reach()
         today = self._floor.now().date()
         return {contract: units for contract, units in self._net.items() if units and contract.expiry >= today}
 
@@ -111,34 +135,15 @@ class PaperBroker:
 
     def updates(self) -> AsyncIterator[OrderReport]:
         """Every change from this call on, once it is on disk, until the exchange closes."""
-        updates = Updates()
-        self._subscribers.add(updates)
-        return updates
+        return self._line.subscribe()
 
     # ------------------------------------------------------------ calls
-
-    def _call(self) -> datetime:
-        """Count a call and return its instant."""
-        at = self._floor.now()
-        second = at.replace(microsecond=0)
-        calls = self._calls[1] + 1 if self._calls[0] == second else 1
-        most = self.behaviour.max_calls_per_second
-        if most is not None and calls > most:
-            raise Unavailable(f"429 Too Many Requests: more than {most} order calls in the second {second:%H:%M:%S}")
-        self._calls = (second, calls)
-        self.peak_calls = max(self.peak_calls, calls)
-        return at
 
     def _find(self, broker_order_id: str, at: datetime) -> Working:
         working = self._orders.get(broker_order_id)
         if working is None or working.entry.day != at.date():
             raise NotFound(f"account {self._account} has no order {broker_order_id} on {at.date()}")
         return working
-
-    async def _answer(self, tag: str, arrived: datetime) -> None:
-        answer_at = self.behaviour.answer_at(tag, arrived)
-        if answer_at > arrived:
-            await self._floor.clock.sleep_until(answer_at)
 
     # ------------------------------------------------------------ decisions
 
@@ -219,6 +224,17 @@ class PaperBroker:
             report = replace(working.report, state=OrderState.CANCELLED, at=at, message=message)
             return await self._changed(working, replace(working.entry, report=report), (), working.quote)
 
+    async def _filled_up(self, working: Working, at: datetime) -> None:
+        """Fill all that is left, at the order's own limit: somebody took it before the cancel came."""
+        async with working.turn:
+            report = working.report
+            if report.state.is_final:
+                return
+            trades = (Trade(report.quantity - report.filled, report.limit),)
+            await self._changed(
+                working, replace(working.entry, report=filled(report, trades, at)), trades, working.quote
+            )
+
     async def meet(self, working: Working, snapshot: Snapshot) -> None:
         """Match a resting order against a market that may have moved."""
         async with working.turn:
@@ -272,8 +288,7 @@ class PaperBroker:
     def _show(self, report: OrderReport, traded: int) -> None:
         if traded:
             self._net[report.contract] += traded * report.side.sign
-        for updates in self._subscribers:
-            updates.put(report)
+        self._line.show(report)
 
     def _forget_before(self, day: date) -> None:
         """Earlier days are in the book; in memory is only what can still change."""
@@ -287,5 +302,4 @@ class PaperBroker:
         self._net[contract] = net
 
     def end_updates(self) -> None:
-        for updates in self._subscribers:
-            updates.end()
+        self._line.end()
