@@ -60,8 +60,8 @@ class _State:
 def exposures(strategy: Strategy, allocations: Collection[Allocation]) -> tuple[Exposure, ...]:
     """Where entries again and lazy legs can leave less cover than the plan has. Empty for a ``naked`` strategy.
 
-    Sold options of a type of which none is covered have no cover to lose; a type of which the plan sells nothing may
-    not be sold uncovered later. Each rule is reported once, for the first account it happens on.
+    Where the plan, lazy legs included, has no cover for the sold options of a type, there is none to lose; a type it
+    does not sell may not come to be sold uncovered. Each rule is reported once, for the first account it happens on.
     """
     if strategy.naked or not any(leg.lazy or leg.reentries for leg in strategy.legs):
         return ()
@@ -83,11 +83,12 @@ class _Account:
         self.ranks = {tuple(calendar.rank(rule) for rule in rules) for calendar in CALENDARS}
         start = tuple(None if leg.lazy else leg.side for leg in self.legs)
         self.start = _State(start, frozenset(number for number, leg in enumerate(self.legs) if leg.lazy))
+        whole = tuple(leg.side for leg in self.legs)
         self.most = {
-            (ranks, short): uncovered
+            (ranks, short): self._sold(start, ranks, short)[1]
             for ranks in self.ranks
             for short in (ContractType.CE, ContractType.PE)
-            for sold, uncovered in [self._sold(start, ranks, short)]
+            for sold, uncovered in [self._sold(whole, ranks, short)]
             if not sold or uncovered < sold
         }
 
