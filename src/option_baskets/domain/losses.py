@@ -129,6 +129,16 @@ def results(run: Run, market: Snapshot, charges: Mapping[str, Decimal]) -> Itera
         yield Result(basket=run.basket.id, strategy=run.strategy.id, account=account, net=net)
 
 
+def marked(run: Run, market: Snapshot, charges: Mapping[str, Decimal]) -> Run:
+    """The run at a session's close: what it made until then is its baseline, and what it holds has a mark."""
+    made = {each.account: each.net + run.baseline.get(each.account, ZERO) for each in results(run, market, charges)}
+    positions = []
+    for position in run.positions:
+        quote = market.quote(position.contract) if position.open else None
+        positions.append(position if quote is None else replace(position, mark=quote.last))
+    return replace(run, positions=tuple(positions), baseline=made)
+
+
 def limits_of(runs: Iterable[Run], accounts: Mapping[str, Decimal]) -> Limits:
     """What limits these runs. Of a basket or allocation they know in several versions, the newest counts.
 

@@ -18,6 +18,7 @@ from option_baskets.engine.desk import AccountKey
 from option_baskets.engine.duplicates import check_duplicates
 from option_baskets.engine.emitter import Emitter
 from option_baskets.engine.entry import enter
+from option_baskets.engine.losses import carry_over
 from option_baskets.engine.quotes import refresh_quotes
 from option_baskets.engine.recovery import recover
 from option_baskets.engine.schedule import ENTER_RUN, schedule_due
@@ -81,6 +82,7 @@ class TradingDay:
             for listener in listeners:
                 listener.cancel()
             await asyncio.gather(*listeners, return_exceptions=True)
+        await carry_over(trading)
         trading.runs.forget_finished()
         trading.desk.forget_finished()
         return emitter.counts

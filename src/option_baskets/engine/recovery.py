@@ -11,6 +11,7 @@ from option_baskets.domain.session import IST
 from option_baskets.engine.duplicates import remember_alerts
 from option_baskets.engine.exit import accounts_closing, close
 from option_baskets.engine.later import start_entering
+from option_baskets.engine.losses import take_up
 from option_baskets.engine.runs import RunKey
 from option_baskets.engine.trading import Trading
 
@@ -19,8 +20,9 @@ async def recover(trading: Trading) -> None:
     """Load open runs and their orders, ask every broker what became of them, and go on where the journal ends."""
     users = sorted({user_id for user_id, _ in trading.desk.brokers})
     await trading.runs.load(users, trading.close_of_day().date())
+    await take_up(trading)
     runs = trading.runs.all()
-    await _take_up_orders(trading, runs)
+    await _take_up_orders(trading, trading.runs.in_hand())
     await remember_alerts(trading)
     await _read_order_books(trading)
     for run in runs:

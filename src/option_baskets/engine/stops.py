@@ -1,7 +1,7 @@
 """The stop check: every rule of every open run, on one snapshot. It also finds exits that are due."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from option_baskets.domain.errors import Halt
@@ -9,13 +9,13 @@ from option_baskets.domain.events import Event
 from option_baskets.domain.exit_rules import Mtm
 from option_baskets.domain.frozen_spot import ReadableSnapshot, reads_underlying
 from option_baskets.domain.market import Snapshot
-from option_baskets.domain.money import ZERO
 from option_baskets.domain.reasons import ExitReason
 from option_baskets.domain.rules import Check, Close, ExitDemanded, step
 from option_baskets.domain.run import Run, RunStatus, settled
+from option_baskets.engine.accruals import accrued
 from option_baskets.engine.exit import accounts_closing, close
 from option_baskets.engine.later import start_entering
-from option_baskets.engine.report import charges_of
+from option_baskets.engine.losses import check_losses
 from option_baskets.engine.runs import RunKey
 from option_baskets.engine.schedule import refusal_of
 from option_baskets.engine.trading import Trading
@@ -32,6 +32,7 @@ async def check_stops(trading: Trading, event: Event) -> None:
     A run whose check fails keeps no other from its stops.
     """
     snapshot = await trading.market.snapshot(event.at)
+    await check_losses(trading, snapshot)
     for run in trading.runs.all():
         if run.status not in _OPEN:
             continue
@@ -54,7 +55,7 @@ async def check_run(trading: Trading, key: RunKey, snapshot: Snapshot) -> None:
     In a halt no price is one to decide by; only the clock goes on, and what it closes is held until the market reopens.
     """
     run = trading.runs.get(key)
-    check: Check | ExitDemanded = Check(at=snapshot.at, charges=await _accrued(trading, run))
+    check: Check | ExitDemanded = Check(at=snapshot.at, charges=await _charges(trading, run))
     halt = trading.halt_at(snapshot.at)
     if halt is not None and snapshot.at > halt.open:
         if snapshot.at < run.exit_at:
@@ -78,34 +79,9 @@ async def check_run(trading: Trading, key: RunKey, snapshot: Snapshot) -> None:
     start_entering(trading, key)
 
 
-async def _accrued(trading: Trading, run: Run) -> dict[str, Decimal]:
-    """Charges of the run's fills so far by account, in rupees, where its rules read net profit.
-
-    A charge without a known rate counts nothing and is alerted once: it must not keep a stop from firing.
-    """
-    if run.strategy.exits.mtm is not Mtm.NET:
-        return {}
-    accounts = {account: each for (user, account), each in trading.accounts.items() if user == run.user_id}
-    accrued: dict[str, Decimal] = {}
-    for account, charges in charges_of(trading.facts, accounts, trading.desk.of_run((run.user_id, run.id))).items():
-        amounts = [amount for order in charges for amount in order.components.values()]
-        accrued[account] = sum((amount for amount in amounts if amount is not None), ZERO)
-        subject = f"charges of {run.id}"
-        said = ((run.user_id, account), subject)
-        if None in amounts and said not in trading.alerted:
-            trading.alerted.add(said)
-            unknown = ", ".join(sorted({name for order in charges for name in order.unknown}))
-            message = f"the net profit of {run.strategy.name} on {account} is without {unknown}: no rate is known"
-            await trading.alert(
-                run.user_id,
-                "charge_unknown",
-                message,
-                strategy_id=run.strategy.id,
-                run_id=run.id,
-                account=account,
-                subject=subject,
-            )
-    return accrued
+async def _charges(trading: Trading, run: Run) -> Mapping[str, Decimal]:
+    """Rupees by account, where the run's rules read net profit."""
+    return await accrued(trading, run) if run.strategy.exits.mtm is Mtm.NET else {}
 
 
 async def _alert_without_spot(trading: Trading, run: Run, snapshot: Snapshot) -> None:

@@ -13,6 +13,7 @@ from option_baskets.domain.facts import Facts
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.session import Session, Window
 from option_baskets.engine.desk import AccountKey, Desk
+from option_baskets.engine.guard import Guard
 from option_baskets.engine.runs import OpenRuns, RunKey
 from option_baskets.engine.valuation import Valuation
 from option_baskets.ports import Clock, MarketData, Queue
@@ -47,6 +48,8 @@ class Trading:
     pace: Pace = field(default_factory=Pace)
     session: Session | None = None
     """The session under way."""
+    guard: Guard = field(default_factory=Guard)
+    """What limits have ended today."""
     alerted: set[tuple[AccountKey, str]] = field(default_factory=set)
     """What was already said: of an order that is not ours, of a charge that is not known."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)

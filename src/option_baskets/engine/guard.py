@@ -1,0 +1,35 @@
+"""What limits have ended today, held as the store has it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from option_baskets.domain.losses import HighWater, Over, Subject, subjects
+from option_baskets.domain.run import Run
+from option_baskets.engine.runs import RunKey
+from option_baskets.store.records import Fence
+
+
+@dataclass(slots=True, kw_only=True)
+class Guard:
+    """Of every user. Read from the store when a day is taken up, so that no entry asks it again."""
+
+    fences: dict[tuple[str, Subject], Fence] = field(default_factory=dict)
+    """(user, what is fenced) → the fence."""
+    highs: dict[tuple[str, str], HighWater] = field(default_factory=dict)
+    """(user, basket) → how high it has been; of baskets with a limit on their fall."""
+    accrued: dict[RunKey, tuple[int, dict[str, Decimal]]] = field(default_factory=dict)
+    """Run → its version, and the charges of its fills by account as of then."""
+
+    def begin(self, fences: Iterable[Fence]) -> None:
+        """A day begins, with what has ended of it already."""
+        self.fences = {(fence.user_id, fence.subject): fence for fence in fences}
+        self.highs.clear()
+        self.accrued.clear()
+
+    def stopped(self, run: Run, account: str) -> Over | None:
+        """What ended the day of the account's part of a run, the first in the order of evaluation."""
+        for subject in subjects(run.basket.id, run.strategy.id, account):
+            if (run.user_id, subject) in self.fences:
+                return subject[0]
+        return None
