@@ -124,7 +124,7 @@ def _move(move: Move, prices: tuple[Weighted, ...], what: str, snapshot: Snapsho
         low=None if move.is_up else level,
     )
     direction = "or more" if move.is_up else "or less"
-    detail = f"{what} at {level:f} {direction}, from {start:f} at {_clock(snapshot.at)}"
+    detail = f"waits for {what} at {level:f} {direction}, from {start:f} at {_clock(snapshot.at)}"
     return _Awaited(cause=Cause.WAIT, trigger=trigger, detail=detail)
 
 
@@ -141,7 +141,7 @@ def _break(run: Run, rule: Breakout, price: Weighted, what: str, snapshot: Snaps
         fires_low=rule.side is not BreakSide.HIGH,
     )
     side = _SIDES.get(rule.side, "above its high or below its low")
-    detail = f"{what} {side} of {_clock(snapshot.at)} to {_clock(until)}"
+    detail = f"waits for {what} {side} of {_clock(snapshot.at)} to {_clock(until)}"
     return _Awaited(cause=Cause.RANGE, trigger=trigger, detail=detail)
 
 
