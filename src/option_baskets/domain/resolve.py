@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from types import MappingProxyType
 
 from option_baskets.domain.basket import LegSpec, Pick, Series, Strategy, Strike, StrikeRule
 from option_baskets.domain.contract import Contract, ContractType
@@ -37,16 +38,23 @@ class Resolution:
     notes: tuple[str, ...] = ()
 
 
-def resolve(strategy: Strategy, snapshot: Snapshot, deltas: Deltas, legs: Collection[str] | None = None) -> Resolution:
+def resolve(
+    strategy: Strategy,
+    snapshot: Snapshot,
+    deltas: Deltas,
+    legs: Collection[str] | None = None,
+    before: Mapping[str, Contract] = MappingProxyType({}),
+) -> Resolution:
     """The contract of every leg at this instant, or only of ``legs`` and those they are measured from.
 
-    ``deltas`` are of the same snapshot.
+    ``deltas`` are of the same snapshot; ``before`` are contracts of legs that were entered already: one of those that
+    is chosen anew keeps its expiry, the others are what a wing is measured from.
 
     Raises:
         Refused: with the reason for which the run is skipped: no reference price, no eligible strike, a contract that
             is not listed, a missing or stale quote.
     """
-    return _Resolver(strategy, snapshot, deltas).resolution(legs)
+    return _Resolver(strategy, snapshot, deltas, before).resolution(legs)
 
 
 def ranked_strikes(strategy: Strategy, snapshot: Snapshot, deltas: Deltas) -> dict[str, tuple[Decimal, ...]]:
@@ -55,7 +63,7 @@ def ranked_strikes(strategy: Strategy, snapshot: Snapshot, deltas: Deltas) -> di
     Raises:
         Refused: as ``resolve``.
     """
-    resolver = _Resolver(strategy, snapshot, deltas)
+    resolver = _Resolver(strategy, snapshot, deltas, {})
     resolver.resolution()
     return {leg: tuple(sorted(ranks, key=ranks.__getitem__)) for leg, ranks in resolver.ranks.items()}
 
@@ -125,11 +133,12 @@ class _Wanted:
 
 
 class _Resolver:
-    def __init__(self, strategy: Strategy, snapshot: Snapshot, deltas: Deltas) -> None:
+    def __init__(self, strategy: Strategy, snapshot: Snapshot, deltas: Deltas, before: Mapping[str, Contract]) -> None:
         self.strategy = strategy
         self.snapshot = snapshot
         self.deltas = deltas
-        self.chosen: dict[str, Contract] = {}
+        self.before = before
+        self.chosen: dict[str, Contract] = dict(before)
         self.notes: list[str] = []
         self.ranks: dict[str, dict[Decimal, tuple[Decimal, Decimal, Decimal]]] = {}
         self._reference: ReferencePrice | None = None
@@ -146,12 +155,14 @@ class _Resolver:
         """The legs, and those whose strikes theirs are measured from, which stand before them."""
         wanted = set(legs)
         for leg in reversed(self.strategy.legs):
-            if leg.id in wanted and leg.strike is not None and leg.strike.leg is not None:
-                wanted.add(leg.strike.leg)
+            anchor = leg.strike.leg if leg.strike is not None else None
+            if leg.id in wanted and anchor is not None and anchor not in self.before:
+                wanted.add(anchor)
         return wanted
 
     def _contract(self, leg: LegSpec) -> Contract:
-        expiry = expiry_of(self.strategy, leg, self.snapshot)
+        entered = self.before.get(leg.id)
+        expiry = expiry_of(self.strategy, leg, self.snapshot) if entered is None else entered.expiry
         if self.strategy.expiry_rule(leg).series is Series.WEEKLY and not self._has_weeklies():
             note = f"{self.strategy.underlying} has no weekly series: the nearest listed expiries are taken"
             self.notes = list(dict.fromkeys([*self.notes, note]))

@@ -59,7 +59,8 @@ async def enter_due(trading: Trading, key: RunKey, account: str) -> None:
             if batch.account == account:
                 await _finish(trading, batch)
         while _due(trading.runs.get(key), account):
-            await close(trading, key, account)
+            if account in accounts_closing(trading, key):
+                await close(trading, key, account)
             next_batch = await _begin(trading, key, account)
             if next_batch is not None:
                 await place(trading, next_batch)
@@ -148,7 +149,7 @@ def _planned(trading: Trading, run: Run, account: str, due: Sequence[Pending], s
     Raises:
         Refused: something of it cannot be had, or it would sell what is not covered.
     """
-    number = 1 + max((each.batch for each in run.positions if each.account == account), default=-1)
+    number = 1 + max((each.batch for each in run.positions if each.account == account), default=0)
     contracts = _contracts(trading, run, due, snapshot)
     positions = [
         opened(
@@ -176,7 +177,12 @@ def _planned(trading: Trading, run: Run, account: str, due: Sequence[Pending], s
 def _contracts(trading: Trading, run: Run, due: Sequence[Pending], snapshot: Snapshot) -> dict[str, Contract]:
     """By leg: what was fixed when the waiting began, and what is chosen now."""
     open_ = [each.leg for each in due if each.contract is None]
-    chosen = resolve(run.strategy, snapshot, trading.valued(snapshot).delta, legs=open_).contracts if open_ else {}
+    if open_:
+        before = {each.leg: each.contract for each in run.positions if each.account == due[0].account}
+        deltas = trading.valued(snapshot).delta
+        chosen = resolve(run.strategy, snapshot, deltas, legs=open_, before=before).contracts
+    else:
+        chosen = {}
     return {each.leg: each.contract or chosen[each.leg] for each in due}
 
 
