@@ -162,6 +162,7 @@ def _planned(trading: Trading, run: Run, account: str, due: Sequence[Pending], s
             snapshot=snapshot,
             entry_number=each.entry_number,
             batch=number,
+            due=each.due,
         )
         for each in due
     ]

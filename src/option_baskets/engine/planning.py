@@ -116,8 +116,9 @@ def opened(
     snapshot: Snapshot,
     entry_number: int = 0,
     batch: int = 0,
+    due: datetime | None = None,
 ) -> LegPosition:
-    """A position of which nothing is filled yet.
+    """A position of which nothing is filled yet; ``due`` is when it was decided, if after the run's entry.
 
     Raises:
         Refused: the contract is not listed, or something an exit rule of the leg measures from is not known.
@@ -137,6 +138,7 @@ def opened(
         tick=listing.tick,
         entry_spot=entry_spot(run.strategy, run.strategy.leg(leg), snapshot),
         batch=batch,
+        due=due,
     )
 
 
@@ -201,6 +203,7 @@ def orders_of(run: Run, positions: Iterable[LegPosition], snapshot: Snapshot, at
                 limit=limit,
                 cap=cap,
                 decided_at=at,
+                product=run.strategy.product,
             )
             orders.append(Order(intent=intent, updated_at=at))
     return orders
