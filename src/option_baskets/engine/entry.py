@@ -15,6 +15,7 @@ from option_baskets.domain.market import Snapshot
 from option_baskets.domain.order import Order
 from option_baskets.domain.reasons import Reason
 from option_baskets.domain.run import Run, RunStatus
+from option_baskets.engine.approval import approved
 from option_baskets.engine.later import enter_due
 from option_baskets.engine.placing import waves_begun
 from option_baskets.engine.planning import Entry, plan_entry, refuse_in_halt
@@ -41,7 +42,7 @@ async def enter(trading: Trading, key: RunKey, at: datetime) -> None:
             return
         _in_time(run, trading.clock.now())
         refuse_in_halt(trading)
-        entry = plan_entry(trading, run, snapshot, at)
+        entry = approved(trading, run, plan_entry(trading, run, snapshot, at), snapshot)
         await _journal(trading, key, run, entry)
     except Refused as refusal:
         await _skip(trading, key, refusal)
@@ -122,6 +123,7 @@ async def _journal(trading: Trading, key: RunKey, run: Run, entry: Entry) -> Non
     while len(writes) > _WRITES_A_COMMIT:
         await trading.books.commit(*writes[:_WRITES_A_COMMIT])
         writes = writes[_WRITES_A_COMMIT:]
+    writes += [trading.books.put_refusal(each) for each in entry.refusals]
     dropped = dropped_units(run.strategy, run.allocations)
     entering = replace(
         run,

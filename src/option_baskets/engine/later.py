@@ -21,6 +21,7 @@ from option_baskets.domain.reasons import Reason
 from option_baskets.domain.resolve import expiry_of, resolve
 from option_baskets.domain.run import LegPosition, Run, RunStatus, settled
 from option_baskets.domain.unentered import not_entered
+from option_baskets.engine.approval import approved
 from option_baskets.engine.exit import accounts_closing, close
 from option_baskets.engine.placing import Batch, deadline_of, place, unfinished, waves_begun
 from option_baskets.engine.planning import Entry, opened, orders_of, refuse_in_halt, within_rate
@@ -172,7 +173,7 @@ def _planned(trading: Trading, run: Run, account: str, due: Sequence[Pending], s
     entry = within_rate(trading, run, positions, orders_of(run, positions, snapshot, snapshot.at))
     if entry.shortfalls:
         raise Refused(entry.shortfalls[0].reason, entry.shortfalls[0].detail)
-    return entry
+    return approved(trading, run, entry, snapshot)
 
 
 def _contracts(trading: Trading, run: Run, due: Sequence[Pending], snapshot: Snapshot) -> dict[str, Contract]:

@@ -20,6 +20,7 @@ from option_baskets.domain.unentered import lot_size_of
 from option_baskets.domain.waiting import Share, pendings_at_entry
 from option_baskets.engine.limits import marketable, slippage_cap
 from option_baskets.engine.trading import Trading
+from option_baskets.store.records import Refusal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,8 @@ class Entry:
     orders: tuple[Order, ...] = ()
     pending: tuple[Pending, ...] = ()
     shortfalls: tuple[Shortfall, ...] = ()
+    refusals: tuple[Refusal, ...] = ()
+    """Accounts on which a limit does not let it pass."""
     notes: tuple[str, ...] = ()
 
 
