@@ -5,7 +5,7 @@ from datetime import time
 from decimal import Decimal
 
 from option_baskets.adapters.basket_file.fields import Fields, one_of, shown
-from option_baskets.domain.basket import Holding, LegSpec, Schedule, Strategy
+from option_baskets.domain.basket import Holding, LegSpec, Strategy
 from option_baskets.domain.entry_rules import Again, Move, Reentry
 
 MOST_TIMES = 20
@@ -97,7 +97,7 @@ def check_again(fields: Fields, strategy: Strategy) -> None:
     if len(fields.report.problems) == before:
         _check_woken(fields, legs)
     if strategy.reenter_until is not None and fields.is_good("reenter_until"):
-        _check_cut_off(fields, strategy.reenter_until, strategy.schedule, legs)
+        _check_cut_off(fields, strategy.reenter_until, strategy)
 
 
 def _misnamed(name: str, leg: LegSpec, ids: Sequence[str], lazy: Sequence[str]) -> str:
@@ -124,8 +124,9 @@ def _check_woken(fields: Fields, legs: Sequence[LegSpec]) -> None:
             fields.add(f"legs[{index}].lazy", f"nobody wakes this leg, so it is never entered; {way_out}")
 
 
-def _check_cut_off(fields: Fields, until: time, schedule: Schedule, legs: Sequence[LegSpec]) -> None:
-    if not any(leg.reentries for leg in legs):
+def _check_cut_off(fields: Fields, until: time, strategy: Strategy) -> None:
+    schedule = strategy.schedule
+    if strategy.restart is None and not any(leg.reentries for leg in strategy.legs):
         fields.add(
             "reenter_until", 'no leg is entered again; write on_stop = { reenter = "cost" } in one, or remove it'
         )

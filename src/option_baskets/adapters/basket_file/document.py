@@ -6,6 +6,7 @@ from decimal import Decimal
 from enum import StrEnum
 from functools import partial
 
+from option_baskets.adapters.basket_file.dynamic import check_one_policy, check_policies, read_policies
 from option_baskets.adapters.basket_file.fields import Fields, one_of, shown
 from option_baskets.adapters.basket_file.limits import check_limits, read_allocation_limits
 from option_baskets.adapters.basket_file.names import slug
@@ -53,6 +54,7 @@ def read_document(fields: Fields, underlyings: Collection[str] | None) -> Basket
     basket = _basket(fields)
     accounts = _accounts(fields, basket.mode)
     known = [account.id for account in accounts]
+    policies = read_policies(fields)
     strategies: list[Strategy] = []
     allocations: list[Allocation] = []
     most = f"a basket has at most {MAX_STRATEGIES}. Move some to another file"
@@ -66,7 +68,7 @@ def read_document(fields: Fields, underlyings: Collection[str] | None) -> Basket
             strategy_fields, strategy_id=strategy_id, basket_id=basket.id, name=name, underlyings=underlyings
         )
         strategy = replace(strategy, units=strategy_fields.integer("units", 2, 1, least=1, most=MAX_LOTS))
-        own = _allocations(strategy_fields, strategy, known)
+        own = _allocations(strategy_fields, strategy, known, [policy.id for policy in policies])
         strategy_fields.close()
         if strategy_fields.is_sound:
             problems = [*_cover_problems(strategy, own)] or [*_exposure_problems(strategy, own.values())]
@@ -76,6 +78,9 @@ def read_document(fields: Fields, underlyings: Collection[str] | None) -> Basket
         strategies.append(strategy)
         allocations += sorted(own.values(), key=lambda each: each.priority)
     fields.close()
+    if fields.is_sound:
+        check_policies(fields, policies, strategies, allocations)
+    basket = replace(basket, dynamic=policies)
     return BasketFile(basket=basket, accounts=accounts, strategies=tuple(strategies), allocations=tuple(allocations))
 
 
@@ -123,7 +128,9 @@ def _accounts(fields: Fields, mode: Mode) -> tuple[BrokerAccount, ...]:
     return tuple(accounts)
 
 
-def _allocations(fields: Fields, strategy: Strategy, accounts: Collection[str]) -> dict[int, Allocation]:
+def _allocations(
+    fields: Fields, strategy: Strategy, accounts: Collection[str], policies: Collection[str]
+) -> dict[int, Allocation]:
     """The allocations by their index in the file."""
     found: dict[int, Allocation] = {}
     for index, table in enumerate(fields.tables("allocations", "[[strategies.allocations]]")):
@@ -133,7 +140,7 @@ def _allocations(fields: Fields, strategy: Strategy, accounts: Collection[str]) 
             table.add("account", f"{shown(account)} is not the id of an account of this file; {way_out}")
         if account and account in [each.account for each in found.values()]:
             table.add("account", f"{shown(account)} has an allocation of this strategy already; write one with the sum")
-        lots = _lots(table, strategy, account)
+        lots = _lots(table, strategy, account, policies)
         priority = table.integer("priority", index, index, most=999)
         twin = next((each.account for each in found.values() if each.priority == priority), None)
         if twin is not None and table.is_sound:
@@ -145,6 +152,7 @@ def _allocations(fields: Fields, strategy: Strategy, accounts: Collection[str]) 
         found[index] = replace(lots, priority=priority, limits=limits)
     if fields.is_sound:
         _check_base_units(fields, found)
+        check_one_policy(fields, list(found.values()))
     return found
 
 
@@ -188,14 +196,19 @@ def _exposure_problems(strategy: Strategy, allocations: Collection[Allocation]) 
         yield f"{path}.{key}", f"{exposure}; remove it, or write naked = true in the strategy"
 
 
-def _lots(table: Fields, strategy: Strategy, account: str) -> Allocation:
+def _lots(table: Fields, strategy: Strategy, account: str, policies: Collection[str]) -> Allocation:
     """The allocation, but for its priority."""
     on_account = partial(Allocation, id=f"{strategy.id}.{account}", strategy_id=strategy.id, account=account)
     units = table.integer("lots", 2, 1, least=1, most=MAX_LOTS)
     lots_table = table.table("leg_lots", '{ "1" = 2 }', required=False)
     multiplier = table.decimal("multiplier", "1.5", Decimal(1), positive=True)
     weight = table.integer("weight", 2, 1, least=1, most=1000)
-    given = table.only_one(("lots", "leg_lots", "multiplier", "weight"), 'lots = 2 or leg_lots = { "1" = 2 }')
+    policy = table.text("dynamic", "by-result", "")
+    if policy and policy not in policies:
+        way_out = one_of(policy, policies) if policies else "add it under [[dynamic]]"
+        table.add("dynamic", f"{shown(policy)} is not the id of a policy of this file; {way_out}")
+    kinds = ("lots", "leg_lots", "multiplier", "weight", "dynamic")
+    given = table.only_one(kinds, 'lots = 2 or leg_lots = { "1" = 2 }')
     largest = max((leg.ratio for leg in strategy.legs), default=1)
     match given:
         case "lots":
@@ -211,6 +224,8 @@ def _lots(table: Fields, strategy: Strategy, account: str) -> Allocation:
         case "weight":
             _check_most(table, "weight", f"{strategy.units} units", strategy.units, largest)
             return on_account(weight=weight)
+        case "dynamic":
+            return on_account(dynamic=policy)
         case "leg_lots" if lots_table is not None:
             return on_account(leg_lots=_leg_lots(lots_table, strategy))
         case _:

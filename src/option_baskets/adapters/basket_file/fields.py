@@ -313,11 +313,13 @@ class Fields:
             self.add(key, f"{shown(value)} is not a table; write for example {_assignment(key, str(example))}")
         return None
 
-    def tables(self, key: str, header: str, *, most: int | None = None, limit: str = "") -> Iterator["Fields"]:
-        """The tables of an array, which must not be empty. ``header`` is how a person starts one; ``limit`` says that
+    def tables(
+        self, key: str, header: str, *, most: int | None = None, limit: str = "", required: bool = True
+    ) -> Iterator["Fields"]:
+        """The tables of an array, which is never empty. ``header`` is how a person starts one; ``limit`` says that
         there are at most ``most``, and the way out."""
         path = extend(self.where, key)
-        values = self.elements(key, f"a table {header}", required=True)
+        values = self.elements(key, f"a table {header}", required=required)
         if most is not None and len(values) > most:
             self.add(key, f"{len(values)} {key}; {limit}")
         for index, value in values:

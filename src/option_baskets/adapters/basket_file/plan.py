@@ -12,6 +12,7 @@ from option_baskets.adapters.basket_file.exits import (
     read_strategy_exits,
 )
 from option_baskets.adapters.basket_file.fields import Fields, one_of, shown
+from option_baskets.adapters.basket_file.restart import check_restart, read_restart
 from option_baskets.adapters.basket_file.strike import read_strike
 from option_baskets.adapters.basket_file.waits import check_waits, read_breakout, read_wait
 from option_baskets.domain.basket import (
@@ -52,12 +53,14 @@ def read_strategy(
         slippage_limit_percent=_slippage_limit(fields),
         paused=fields.flag("paused"),
         exits=read_strategy_exits(fields),
+        restart=read_restart(fields),
         wait=read_wait(fields),
         breakout=read_breakout(fields),
         reenter_until=fields.optional_clock("reenter_until", "14:30"),
         legs=_legs(fields),
     )
     check_strategy_exits(fields, strategy.exits, strategy.legs)
+    check_restart(fields, strategy)
     check_waits(fields, strategy)
     check_again(fields, strategy)
     return strategy

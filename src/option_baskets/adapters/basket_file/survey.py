@@ -203,8 +203,10 @@ class _Observed(Fields):
         self._note(key, _reference(extend(self.where, key))).opening = {}
         return value
 
-    def tables(self, key: str, header: str, *, most: int | None = None, limit: str = "") -> Iterator[Fields]:
-        yield from super().tables(key, header, most=most, limit=limit)
+    def tables(
+        self, key: str, header: str, *, most: int | None = None, limit: str = "", required: bool = True
+    ) -> Iterator[Fields]:
+        yield from super().tables(key, header, most=most, limit=limit, required=required)
         self._note(key, {"items": _reference(extend(self.where, key))}).opening = [{}, {}]
         self._note(key, {} if most is None else {"maxItems": most})
 
