@@ -317,7 +317,7 @@ def test_at_the_exit_time_nothing_is_entered_and_what_waited_is_recorded() -> No
     assert (after.pending, decisions) == ((), ())
     (short,) = after.shortfalls
     assert (short.leg, short.quantity, short.reason) == ("1", 150, Reason.NOT_TRIGGERED)
-    assert "at 110 or more, from 100 at 09:20" in short.detail
+    assert "at 110.00 or more, from 100.00 at 09:20" in short.detail
 
 
 def test_a_leg_with_a_stop_that_squares_off_takes_what_waits_on_its_account_with_it() -> None:
@@ -409,5 +409,5 @@ def test_what_is_waited_for_is_told_in_words() -> None:
     rules = leg("1", breakout=until("09:22", BreakSide.HIGH)), leg("2", wait=percent("-5"))
     assert [each.detail for each in waiting(plan(*rules), market()).pending] == [
         f"waits for {CALL.name} above its high of 09:20 to 09:22",
-        f"waits for {PUT.name} at 76 or less, from 80 at 09:20",
+        f"waits for {PUT.name} at 76.00 or less, from 80.00 at 09:20",
     ]

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from option_baskets.adapters.basket_file import BasketFile, load_basket_file
 from option_baskets.adapters.facts import load
+from option_baskets.cli.entry_wording import leg_wait_in_words, strategy_wait_in_words
 from option_baskets.cli.exit_wording import distance_in_words, leg_in_words, rupees_in_words, strategy_in_words
 from option_baskets.cli.limit_wording import (
     account_limits_in_words,
@@ -71,7 +72,8 @@ def _print_meaning(found: BasketFile, console: Console) -> None:
         console.print(_legs(strategy, found.of(strategy)))
         for line in units_in_words(strategy, found.of(strategy)):
             console.print(escape(line))
-        for told in (*map(leg_in_words, strategy.legs), strategy_in_words(strategy)):
+        waits = (strategy_wait_in_words(strategy), *map(leg_wait_in_words, strategy.legs))
+        for told in (*waits, *map(leg_in_words, strategy.legs), strategy_in_words(strategy)):
             if told:
                 console.print(escape(told))
         for line in filter(None, map(allocation_limits_in_words, found.of(strategy))):

@@ -7,6 +7,7 @@ price after that minute.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from option_baskets.domain.basket import LegSpec, Strategy
 from option_baskets.domain.contract import Contract
@@ -124,7 +125,7 @@ def _move(move: Move, prices: tuple[Weighted, ...], what: str, snapshot: Snapsho
         low=None if move.is_up else level,
     )
     direction = "or more" if move.is_up else "or less"
-    detail = f"waits for {what} at {level:f} {direction}, from {start:f} at {_clock(snapshot.at)}"
+    detail = f"waits for {what} at {_price(level)} {direction}, from {_price(start)} at {_clock(snapshot.at)}"
     return _Awaited(cause=Cause.WAIT, trigger=trigger, detail=detail)
 
 
@@ -152,6 +153,12 @@ def _require_spot(strategy: Strategy, snapshot: Snapshot) -> None:
             f"{strategy.underlying} has no fresh spot price at {snapshot.at:%H:%M:%S}, of which its breakout is; "
             "a leg's breakout is of its own premium",
         )
+
+
+def _price(value: Decimal) -> str:
+    """With two decimals, or as many more, up to four, as it has."""
+    text = f"{value:,.4f}"
+    return text.removesuffix("0").removesuffix("0")
 
 
 def _clock(at: datetime) -> str:
