@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
+from functools import partial
 from pathlib import Path
 
 from option_baskets.adapters.basket_file import BasketFile
@@ -19,6 +20,7 @@ from option_baskets.domain.cadence import Cadence
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.events import Event, EventType
 from option_baskets.domain.facts import Facts
+from option_baskets.domain.price_band import price_band
 from option_baskets.domain.session import IST, Session
 from option_baskets.engine.day import TradingDay, Watch
 from option_baskets.engine.desk import AccountKey, Desk
@@ -87,6 +89,7 @@ class Embedded:
             clock,
             fills=market.fills,
             is_trading=market.is_trading,
+            protection=partial(price_band, facts),
             threaded=threaded,
             durable=durable,
         )
@@ -144,12 +147,13 @@ class Embedded:
         brokers: dict[AccountKey, Broker] = {
             (user, account): self.exchange.broker(account, user=user) for user, account in accounts
         }
-        runs = OpenRuns(self.books, self.clock)
+        queue = TableQueue(self.table, self.clock)
+        runs = OpenRuns(self.books, self.clock, queue)
         trading = Trading(
             books=self.books,
             market=RuleMarket(self._market.feed, self.facts),
             clock=self.clock,
-            queue=TableQueue(self.table, self.clock),
+            queue=queue,
             runs=runs,
             desk=Desk(
                 books=self.books,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from option_baskets.adapters.brokers.fills import FillModel, QuotedFills
 from option_baskets.adapters.brokers.paper import PaperExchange
+from option_baskets.adapters.brokers.paper_floor import Protection, no_protection
 from option_baskets.domain.contract import Contract, Side
 from option_baskets.domain.ids import Action
 from option_baskets.domain.order import Intent
@@ -92,13 +93,21 @@ def is_trading(contract: Contract, at: datetime) -> bool:
     return OPEN.timetz() <= at.timetz() < CLOSE.timetz()
 
 
-def open_venue(path: Path, *, fills: FillModel | None = None, market: SmallMarket | None = None) -> Venue:
+def open_venue(
+    path: Path,
+    *,
+    fills: FillModel | None = None,
+    market: SmallMarket | None = None,
+    protection: Protection = no_protection,
+) -> Venue:
     """A venue at 09:20 whose exchange keeps its book at ``path``."""
     clock = HandClock(OPEN + timedelta(minutes=5))
     market = market or SmallMarket(LISTINGS)
 
     def connect() -> PaperExchange:
-        return PaperExchange(path, market, clock, fills=fills or QuotedFills(), is_trading=is_trading)
+        return PaperExchange(
+            path, market, clock, fills=fills or QuotedFills(), is_trading=is_trading, protection=protection
+        )
 
     venue = Venue(clock, market, connect, connect())
     for contract in (CALL, PUT):

@@ -18,15 +18,23 @@ from hypothesis import strategies as st
 import option_baskets.adapters.brokers as brokers_package
 from option_baskets.adapters.brokers.fills import FillModel, Level, QuotedFills, RecordedFills
 from option_baskets.adapters.brokers.paper_behaviour import Behaviour
+from option_baskets.adapters.brokers.paper_floor import Protection, no_protection
 from option_baskets.domain.contract import Contract, Side
 from option_baskets.domain.errors import Invalid, NotFound, Unavailable, Unclear
 from option_baskets.domain.order import OrderReport, OrderState
+from option_baskets.domain.price_band import Band
 from tests.contract.venue import CALL, DAY, DEEP, LISTINGS, LOT, PUT, Venue, open_venue, order
 from tests.engine.small_market import SmallMarket, chain, option
 
 
 class Opener(Protocol):
-    def __call__(self, *, fills: FillModel | None = None, market: SmallMarket | None = None) -> Venue: ...
+    def __call__(
+        self,
+        *,
+        fills: FillModel | None = None,
+        market: SmallMarket | None = None,
+        protection: Protection = no_protection,
+    ) -> Venue: ...
 
 
 @pytest.fixture
@@ -34,8 +42,14 @@ async def opened(tmp_path: Path) -> AsyncIterator[Opener]:
     """Opens venues, each with a book of its own, and closes them."""
     venues: list[Venue] = []
 
-    def open_another(*, fills: FillModel | None = None, market: SmallMarket | None = None) -> Venue:
-        venues.append(open_venue(tmp_path / f"book-{len(venues)}.db", fills=fills, market=market))
+    def open_another(
+        *,
+        fills: FillModel | None = None,
+        market: SmallMarket | None = None,
+        protection: Protection = no_protection,
+    ) -> Venue:
+        path = tmp_path / f"book-{len(venues)}.db"
+        venues.append(open_venue(path, fills=fills, market=market, protection=protection))
         return venues[-1]
 
     yield open_another
@@ -253,6 +267,17 @@ async def test_an_order_is_modified_as_often_as_its_broker_allows(venue: Venue) 
 def test_a_probability_above_one_is_refused() -> None:
     with pytest.raises(ValueError, match=r"rejections = 2 is no probability"):
         Behaviour(rejections=2)
+
+
+async def test_a_limit_outside_the_price_protection_is_rejected_new_or_changed(opened: Opener) -> None:
+    venue = opened(protection=lambda _, __, price: Band(low=price - 40, high=price + 40))
+    broker = venue.broker()
+    report = await broker.place(order(limit="140.05"))
+    assert report.message == "limit 140.05 is outside the price protection of 60.00 to 140.00"
+    resting = await broker.place(order(limit="98.00"))
+    with pytest.raises(Invalid, match=r"limit 59\.95 is outside"):
+        await broker.modify(resting.broker_order_id, limit=Decimal("59.95"), quantity=LOT)
+    assert (await broker.place(order(limit="140.00"))).state is OrderState.FILLED
 
 
 # ---------------------------------------------------------------- the book

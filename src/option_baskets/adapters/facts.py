@@ -45,6 +45,7 @@ from option_baskets.domain.facts import (
     LotConversion,
     MarginPart,
     MarginRate,
+    PriceBand,
     Rate,
     SessionKind,
     SpecialSession,
@@ -168,6 +169,17 @@ _SQUARE_OFFS = Table(
     columns={"broker": text, "at": clock},
     optional=_DATED,
 )
+_PRICE_BANDS = Table(
+    name="price_bands.csv",
+    row=PriceBand,
+    columns={
+        "exchanges": several(one_of(Exchange)),
+        "instruments": several(one_of(Instrument)),
+        "percent": amount,
+        "least": amount,
+    },
+    optional=_DATED,
+)
 _TABLES = (
     _HOURS,
     _HOLIDAYS,
@@ -185,6 +197,7 @@ _TABLES = (
     _BROKERAGE,
     _MARGINS,
     _SQUARE_OFFS,
+    _PRICE_BANDS,
 )
 
 
@@ -219,6 +232,7 @@ def load(extra: Path | None = None) -> Facts:
         brokerages=rows(_BROKERAGE),
         margins=rows(_MARGINS),
         square_offs=rows(_SQUARE_OFFS),
+        price_bands=rows(_PRICE_BANDS),
     )
     if problems:
         raise Invalid(problems)

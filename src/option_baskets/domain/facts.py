@@ -276,6 +276,16 @@ class SquareOff(Dated):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PriceBand(Dated):
+    """How far from the reference price a limit may lie: ``percent`` of it, and ``least`` rupees at the least."""
+
+    exchanges: tuple[Exchange, ...]
+    instruments: tuple[Instrument, ...]
+    percent: Decimal
+    least: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MarginRate(Dated):
     part: MarginPart
     percent: Decimal
@@ -301,6 +311,7 @@ class Facts:
     brokerages: tuple[Brokerage, ...]
     margins: tuple[MarginRate, ...]
     square_offs: tuple[SquareOff, ...]
+    price_bands: tuple[PriceBand, ...]
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -52,13 +52,12 @@ async def _close(trading: Trading, key: RunKey, account: str) -> None:
             if any(_turn(position) < turn for position in held):
                 break
             await _wave(trading, key, [position for position in held if _turn(position) == turn])
-        if not any(position.open for position in _to_close(trading, key, account)):
-            return
-        if trading.clock.now() >= trading.close_of_day():
-            await _give_up(trading, key, account)
-            return
-        await trading.clock.sleep_until(trading.clock.now() + wait)
+        now = trading.clock.now()
+        if now >= trading.close_of_day() or not any(each.open for each in _to_close(trading, key, account)):
+            break
+        await trading.clock.sleep_until(now + wait)
         wait = min(2 * wait, _AGAIN_AT_MOST)
+    await _give_up(trading, key, account)
 
 
 async def _hold(trading: Trading, key: RunKey, account: str) -> None:
@@ -89,7 +88,7 @@ async def chase(trading: Trading, order: Order, snapshot: Snapshot, urgency: Urg
     listing = snapshot.listing(intent.contract)
     if quote is None or listing is None or not order.broker_order_id:
         return False
-    limit = marketable(intent.side, quote, listing.tick, intent.cap)
+    limit = marketable(intent.side, quote, listing.tick, intent.cap, trading.band(intent.contract, quote))
     if limit == order.limit:
         return False
     await trading.desk.reprice(order, limit, urgency)
@@ -103,13 +102,16 @@ def accounts_closing(trading: Trading, key: RunKey) -> list[str]:
 
 
 def _to_close(trading: Trading, key: RunKey, account: str) -> list[LegPosition]:
-    """Positions marked to be closed that are still open or may still be filled, and whose contracts still exist."""
-    today = trading.close_of_day().date()
+    """Positions marked to be closed that are still open or may still be filled, and whose contracts still trade."""
+    now = trading.clock.now()
+    return [each for each in _marked(trading, key, account) if now < trading.last_trade(each.contract)]
+
+
+def _marked(trading: Trading, key: RunKey, account: str) -> list[LegPosition]:
     return [
         position
         for position in trading.runs.get(key).positions
         if position.account == account
-        and position.contract.expiry >= today
         and position.exit_reason is not None
         and (position.open or not position.entry_final)
     ]
@@ -144,9 +146,10 @@ async def _wave(trading: Trading, key: RunKey, positions: Sequence[LegPosition])
     urgency = urgency_of_exit(positions[0].side.opposite)
     await desk.send([order for order in exits if order.state is OrderState.CREATED], urgency)
     ids = [order.intent.id for order in exits]
+    until = min(trading.close_of_day(), *(trading.last_trade(position.contract) for position in positions))
     chased: Counter[str] = Counter()
     while not await desk.final_by(ids, clock.now() + trading.pace.chase_every):
-        if clock.now() >= trading.close_of_day() or max(chased.values(), default=0) >= trading.pace.chases_an_order:
+        if clock.now() >= until or max(chased.values(), default=0) >= trading.pace.chases_an_order:
             break
         snapshot = await trading.market.snapshot(clock.now())
         working = [desk.orders[intent] for intent in ids if not desk.orders[intent].state.is_final]
@@ -177,7 +180,10 @@ def _orders(trading: Trading, key: RunKey, position: LegPosition, snapshot: Snap
     attempt = 1 + max((order.intent.attempt for order in exits), default=-1)
     side = position.side.opposite
     level = position.exit_level if attempt == 0 else None
-    limit = marketable(side, quote if level is None else Quote(last=level, as_of=quote.as_of), position.tick)
+    if level is None:
+        limit = marketable(side, quote, position.tick, band=trading.band(position.contract, quote))
+    else:
+        limit = marketable(side, Quote(last=level, as_of=quote.as_of), position.tick)
     lots, odd = divmod(quantity, position.lot_size)
     sizes = slices(lots, position.lot_size, position.freeze_quantity) if lots else ()
     return [
@@ -209,6 +215,7 @@ def _orders(trading: Trading, key: RunKey, position: LegPosition, snapshot: Snap
                 decided_at=snapshot.at,
                 cause=position.exit_reason,
                 level=level,
+                product=trading.runs.get(key).strategy.product,
             ),
             updated_at=snapshot.at,
         )
@@ -234,10 +241,16 @@ async def _warn_if_slow(trading: Trading, key: RunKey, account: str) -> None:
 
 
 async def _give_up(trading: Trading, key: RunKey, account: str) -> None:
+    """Tell what could not be closed today. What the strategy leaves to its settlement is no failure."""
     run = trading.runs.get(key)
+    today = trading.close_of_day().date()
     held: defaultdict[str, int] = defaultdict(int)
-    for position in _to_close(trading, key, account):
-        held[position.contract.name] += position.open * position.side.sign
+    for position in _marked(trading, key, account):
+        settles = run.strategy.settle and trading.clock.now() >= trading.last_trade(position.contract)
+        if position.open and position.contract.expiry >= today and not settles:
+            held[position.contract.name] += position.open * position.side.sign
+    if not held:
+        return
     text = ", ".join(f"{units:+d} {name}" for name, units in sorted(held.items()))
     message = f"{run.strategy.name} on {account} ends the day with {text} that could not be closed"
     await trading.alert(

@@ -5,6 +5,7 @@ from decimal import Decimal
 from option_baskets.domain.contract import Side
 from option_baskets.domain.market import Quote
 from option_baskets.domain.money import HUNDRED, tick_down, tick_up
+from option_baskets.domain.price_band import Band
 
 BUFFER_PERCENT = Decimal(1)
 LEAST_BUFFER = Decimal("0.50")
@@ -13,11 +14,18 @@ LEAST_SLIPPAGE = Decimal(2)
 """Rupees per unit an entry may always be chased."""
 
 
-def marketable(side: Side, quote: Quote, tick: Decimal, cap: Decimal | None = None) -> Decimal:
+def marketable(
+    side: Side, quote: Quote, tick: Decimal, cap: Decimal | None = None, band: Band | None = None
+) -> Decimal:
     """A limit that fills at once unless the market runs away, in rupees per unit, a positive multiple of the tick.
 
-    ``cap`` is the worst price an entry may pay (BUY) or take (SELL).
+    ``cap`` is the worst price an entry may pay (BUY) or take (SELL); outside ``band`` the exchange takes no limit.
     """
+    limit = _limit(side, quote, tick, cap)
+    return limit if band is None else band.nearest(limit, tick)
+
+
+def _limit(side: Side, quote: Quote, tick: Decimal, cap: Decimal | None) -> Decimal:
     best = quote.ask if side is Side.BUY else quote.bid
     price = best if best is not None else quote.last
     buffer = max(price * BUFFER_PERCENT / HUNDRED, LEAST_BUFFER)

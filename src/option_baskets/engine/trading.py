@@ -4,14 +4,16 @@ import asyncio
 import logging
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from option_baskets.domain.basket import BrokerAccount
+from option_baskets.domain.contract import Contract
 from option_baskets.domain.errors import Halt
 from option_baskets.domain.facts import Facts
-from option_baskets.domain.market import Snapshot
-from option_baskets.domain.session import Session, Window
+from option_baskets.domain.market import Quote, Snapshot
+from option_baskets.domain.price_band import Band, price_band
+from option_baskets.domain.session import IST, Session, Window, at, contract_close
 from option_baskets.engine.desk import AccountKey, Desk
 from option_baskets.engine.guard import Guard
 from option_baskets.engine.runs import OpenRuns, RunKey
@@ -46,6 +48,8 @@ class Trading:
     facts: Facts
     accounts: Mapping[AccountKey, BrokerAccount]
     pace: Pace = field(default_factory=Pace)
+    units_fixed: date | None = None
+    """The day whose units by policies this process has seen fixed."""
     session: Session | None = None
     """The session under way."""
     guard: Guard = field(default_factory=Guard)
@@ -62,6 +66,14 @@ class Trading:
         assert self.session is not None
         return self.session.close
 
+    def last_trade(self, contract: Contract) -> datetime:
+        """When the contract stops trading for good; of one that expires on a later day, some instant after today."""
+        session = self.session
+        assert session is not None
+        if contract.expiry == session.date:
+            return contract_close(self.facts, session, contract.expiry)
+        return at(contract.expiry, session.close.timetz().replace(tzinfo=None))
+
     def halt_at(self, instant: datetime) -> Window | None:
         """The halt of the session under way that an instant lies in: nothing is entered, and exits are held."""
         return self.session.halt_at(instant) if self.session else None
@@ -71,6 +83,10 @@ class Trading:
         if self._valuation is None or self._valuation.snapshot is not snapshot:
             self._valuation = Valuation(facts=self.facts, snapshot=snapshot, session=self.session)
         return self._valuation
+
+    def band(self, contract: Contract, quote: Quote) -> Band | None:
+        """The price protection around where the contract trades."""
+        return price_band(self.facts, contract, quote.as_of.astimezone(IST).date(), quote.last)
 
     def exit_lock(self, key: RunKey, account: str) -> asyncio.Lock:
         """Held by whoever closes an account's part of a run."""

@@ -14,7 +14,7 @@ from option_baskets.adapters.brokers.fills import FillModel
 from option_baskets.adapters.brokers.paper_account import PaperBroker
 from option_baskets.adapters.brokers.paper_behaviour import Behaviour
 from option_baskets.adapters.brokers.paper_book import PaperBook
-from option_baskets.adapters.brokers.paper_floor import Floor, IsTrading, Working
+from option_baskets.adapters.brokers.paper_floor import Floor, IsTrading, Protection, Working, no_protection
 from option_baskets.domain.session import IST
 from option_baskets.ports import Clock, MarketData
 
@@ -39,11 +39,12 @@ class PaperExchange:
         *,
         fills: FillModel,
         is_trading: IsTrading,
+        protection: Protection = no_protection,
         threaded: bool = True,
         durable: bool = True,
     ) -> None:
         self.book = PaperBook(path, threaded=threaded, durable=durable)
-        self._floor = Floor(self.book, market, clock, fills=fills, is_trading=is_trading)
+        self._floor = Floor(self.book, market, clock, fills=fills, is_trading=is_trading, protection=protection)
         self._accounts: dict[tuple[str, str], PaperBroker] = {}
         today = self._floor.now().date()
         for entry in self.book.entries(today):

@@ -156,7 +156,9 @@ class PaperBroker:
         contract = intent.contract
         listing = snapshot.listing(contract)
         is_open = self._floor.is_trading(contract, at)
-        message = "; ".join(refusals(contract, intent.quantity, intent.limit, listing, is_open=is_open))
+        # An order at a level inside a finished bar met the prices of that bar, not the one it ended with.
+        band = self._floor.band(contract, snapshot) if intent.level is None else None
+        message = "; ".join(refusals(contract, intent.quantity, intent.limit, listing, is_open=is_open, band=band))
         if not message and self.behaviour.rejects(intent.id):
             message = "rejected by the account's seeded behaviour"
         trades: tuple[Trade, ...] = ()
@@ -199,7 +201,8 @@ class PaperBroker:
                 return report
             contract = report.contract
             is_open = self._floor.is_trading(contract, at)
-            problems = list(refusals(contract, quantity, limit, snapshot.listing(contract), is_open=is_open))
+            listing, band = snapshot.listing(contract), self._floor.band(contract, snapshot)
+            problems = list(refusals(contract, quantity, limit, listing, is_open=is_open, band=band))
             if quantity <= report.filled:
                 problems.append(
                     f"quantity {quantity} is not above the {report.filled} filled; cancel the order instead"

@@ -4,7 +4,8 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from option_baskets.adapters.brokers.fills import FillModel, Trade, Wanted
@@ -12,6 +13,7 @@ from option_baskets.adapters.brokers.paper_book import Entry, PaperBook
 from option_baskets.domain.contract import Contract
 from option_baskets.domain.market import Quote, Snapshot
 from option_baskets.domain.order import OrderReport
+from option_baskets.domain.price_band import Band
 from option_baskets.domain.session import IST
 from option_baskets.ports import Clock, MarketData
 
@@ -22,6 +24,13 @@ T = TypeVar("T")
 
 IsTrading = Callable[[Contract, datetime], bool]
 """Whether the contract is in its own session, [open, close), at an instant."""
+
+Protection = Callable[[Contract, date, Decimal], Band | None]
+"""The band in which a limit must lie on a day, around the price the contract trades at."""
+
+
+def no_protection(contract: Contract, on: date, price: Decimal) -> None:
+    """Any positive limit is taken."""
 
 
 @dataclass(slots=True)
@@ -45,18 +54,31 @@ class Floor:
     """The trading floor, for accounts only; everybody else has the exchange."""
 
     def __init__(
-        self, book: PaperBook, market: MarketData, clock: Clock, *, fills: FillModel, is_trading: IsTrading
+        self,
+        book: PaperBook,
+        market: MarketData,
+        clock: Clock,
+        *,
+        fills: FillModel,
+        is_trading: IsTrading,
+        protection: Protection,
     ) -> None:
         self.book = book
         self.market = market
         self.clock = clock
         self.fills = fills
         self.is_trading = is_trading
+        self.protection = protection
         self.resting: defaultdict[Contract, dict[int, tuple[PaperBroker, Working]]] = defaultdict(dict)
         self.unfinished: set[asyncio.Task[Any]] = set()
 
     def now(self) -> datetime:
         return self.clock.now().astimezone(IST)
+
+    def band(self, contract: Contract, snapshot: Snapshot) -> Band | None:
+        """Where a limit must lie now; None where it may lie anywhere, or the contract has no price."""
+        quote = snapshot.quote(contract)
+        return self.protection(contract, self.now().date(), quote.last) if quote is not None else None
 
     def rest(self, broker: "PaperBroker", working: Working) -> None:
         """Keep the order where the market finds it while it is not final, and only then."""

@@ -9,15 +9,13 @@ from option_baskets.adapters.brokers.fills import Trade
 from option_baskets.domain.contract import Contract, Listing
 from option_baskets.domain.money import ZERO
 from option_baskets.domain.order import OrderReport, OrderState
+from option_baskets.domain.price_band import Band
 
 
 def refusals(
-    contract: Contract, quantity: int, limit: Decimal, listing: Listing | None, *, is_open: bool
+    contract: Contract, quantity: int, limit: Decimal, listing: Listing | None, *, is_open: bool, band: Band | None
 ) -> Iterator[str]:
-    """Everything an exchange has against such a LIMIT order, in words for a person; nothing where it takes it.
-
-    The price protection band belongs here once its dated reference prices are known; today any positive limit is taken.
-    """
+    """Everything an exchange has against such a LIMIT order, in words for a person; nothing where it takes it."""
     if listing is None:
         yield f"{contract.name} is not listed"
         return
@@ -29,6 +27,8 @@ def refusals(
         yield f"quantity {quantity} is above the freeze quantity {listing.freeze_quantity}"
     if limit <= 0 or limit % listing.tick:
         yield f"limit {limit} is not a positive multiple of the tick {listing.tick}"
+    if band is not None and limit not in band:
+        yield f"limit {limit} is outside the price protection of {band.low} to {band.high}"
 
 
 def totals(trades: Iterable[Trade]) -> tuple[int, Decimal]:
