@@ -33,7 +33,8 @@ def approved(trading: Trading, run: Run, entry: Entry, snapshot: Snapshot) -> En
         Refused: it is refused on every account.
     """
     refused: dict[str, Refused] = {}
-    for account in dict.fromkeys(each.account for each in (*entry.positions, *entry.pending)):
+    accounts = [*(each.account for each in entry.positions), *(each.account for each in entry.pending)]
+    for account in dict.fromkeys(accounts):
         intents = [order.intent for order in entry.orders if order.intent.account == account]
         try:
             approve_entries(intents, _exposure(trading, run, entry, account, snapshot))

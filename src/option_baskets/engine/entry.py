@@ -120,10 +120,10 @@ async def _journal(trading: Trading, key: RunKey, run: Run, entry: Entry) -> Non
     if len(orders) <= _WRITES_A_COMMIT:
         orders = waves_begun(trading, orders)
     writes, kept = trading.desk.written(orders)
+    writes = [*(trading.books.put_refusal(each) for each in entry.refusals), *writes]
     while len(writes) > _WRITES_A_COMMIT:
         await trading.books.commit(*writes[:_WRITES_A_COMMIT])
         writes = writes[_WRITES_A_COMMIT:]
-    writes += [trading.books.put_refusal(each) for each in entry.refusals]
     dropped = dropped_units(run.strategy, run.allocations)
     entering = replace(
         run,

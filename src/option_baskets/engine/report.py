@@ -14,11 +14,14 @@ from option_baskets.domain.charges import Charges, day_rounding, order_charges
 from option_baskets.domain.contract import Contract
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.instrument import exchange_of
+from option_baskets.domain.losses import Over
 from option_baskets.domain.money import ZERO, price, rupees
 from option_baskets.domain.order import Order
 from option_baskets.domain.run import LegPosition, Run
 from option_baskets.domain.session import IST
-from option_baskets.store.books import Alert, Books, Refusal
+from option_baskets.domain.settlement import settlement_charges
+from option_baskets.engine.attribution import is_on, orders_on, realised, runs_of, settled_on
+from option_baskets.store.books import Alert, Books, Fence, Refusal
 
 SCHEMA = 1
 Json = Mapping[str, object]
@@ -70,6 +73,8 @@ class DayRecord:
     """Per account: what rounding STT and stamp duty to the rupee adds on the day's contract note."""
     refusals: tuple[Refusal, ...]
     alerts: tuple[Alert, ...]
+    fences: tuple[Fence, ...] = ()
+    """Where nothing more was entered that day, and what was open was closed."""
 
     @property
     def profit(self) -> Profit:
@@ -90,18 +95,19 @@ async def record_of(
     with_charges: bool = True,
 ) -> DayRecord:
     """The record of one user's day, from the store."""
-    runs = sorted(await books.runs_on(user_id, day), key=lambda run: (run.basket.name, run.strategy.name, run.cycle))
-    orders = {run.id: await books.orders_of_run(user_id, run.id) for run in runs}
+    runs = await runs_of(books, user_id, day)
+    orders = {run.id: orders_on(await books.orders_of_run(user_id, run.id), day) for run in runs}
     events: Counter[str] = Counter()
     for mark in await books.last_ticks(day):
         events.update(mark.events)
     notes: defaultdict[str, list[Charges]] = defaultdict(list)
     accounted = []
     for run in runs:
-        charged = charges_of(facts, accounts, orders[run.id]) if with_charges else {}
+        charged = charges_of(facts, accounts, orders[run.id], settled_on(run, day)) if with_charges else {}
         for account, charges in charged.items():
             notes[account] += charges
-        accounted.append(_account(run, charged))
+        made = {each.key: realised(each, orders[run.id], day) for each in run.positions}
+        accounted.append(_account(run, made, charged))
     return DayRecord(
         date=day,
         events=dict(sorted(events.items())),
@@ -110,13 +116,20 @@ async def record_of(
         rounding={account: day_rounding(charges) for account, charges in sorted(notes.items())},
         refusals=tuple(await books.refusals(user_id, day)),
         alerts=tuple(await books.alerts(user_id, day)),
+        fences=tuple(sorted(await books.fences(user_id, day), key=lambda fence: (fence.at, fence.subject))),
     )
 
 
 def charges_of(
-    facts: Facts, accounts: Mapping[str, BrokerAccount], orders: Iterable[Order]
+    facts: Facts,
+    accounts: Mapping[str, BrokerAccount],
+    orders: Iterable[Order],
+    positions: Iterable[LegPosition] = (),
 ) -> dict[str, list[Charges]]:
-    """The charges of every filled order, by account; flat brokerage is once an order however often it was filled."""
+    """The charges of every filled order and of every position that settled, by account.
+
+    Flat brokerage is once an order however often it was filled.
+    """
     charged: defaultdict[str, list[Charges]] = defaultdict(list)
     for order in orders:
         intent = order.intent
@@ -130,16 +143,24 @@ def charges_of(
                     side=intent.side,
                     quantity=order.filled,
                     value=order.value,
-                    on=order.updated_at.astimezone(IST).date(),
+                    on=intent.decided_at.astimezone(IST).date(),
                 )
+            )
+    for position in positions:
+        if position.settlement is not None:
+            charged[position.account].append(
+                settlement_charges(facts, position.contract, position.side, position.settlement)
             )
     return charged
 
 
-def _account(run: Run, charged: Mapping[str, Sequence[Charges]]) -> RunAccount:
+def _account(
+    run: Run, made: Mapping[tuple[str, str, int], Decimal], charged: Mapping[str, Sequence[Charges]]
+) -> RunAccount:
     profits: dict[str, Profit] = {}
     for position in run.positions:
-        profits[position.account] = profits.get(position.account, NOTHING) + Profit(gross=position.gross, charges=ZERO)
+        gross = Profit(gross=made[position.key], charges=ZERO)
+        profits[position.account] = profits.get(position.account, NOTHING) + gross
     unknown: set[str] = set()
     for account, charges in charged.items():
         for each in charges:
@@ -160,7 +181,7 @@ def as_json(days: Sequence[DayRecord]) -> Json:
         "sessions": [_day(day, with_open=day.date == last) for day in days],
         "totals": {
             "sessions": len(days),
-            "runs": sum(len(day.runs) for day in days),
+            "runs": sum(1 for day in days for each in day.runs if each.run.date == day.date),
             "orders": sum(day.orders for day in days),
             **_profit(total),
         },
@@ -171,28 +192,35 @@ def _day(day: DayRecord, *, with_open: bool) -> Json:
     return {
         "date": day.date.isoformat(),
         "events": dict(day.events),
-        "runs": [_run(run, with_open=with_open) for run in day.runs],
+        "runs": [_run(run, day.date, with_open=with_open) for run in day.runs],
         "orders": day.orders,
         "rounding": {account: _rupees(amount) for account, amount in day.rounding.items()},
         "refused": [_refusal(refusal) for refusal in day.refusals],
         "alerts": [_alert(alert) for alert in day.alerts],
+        "fences": [_fence(fence) for fence in day.fences],
         **_profit(day.profit),
     }
 
 
-def _run(record: RunAccount, *, with_open: bool) -> Json:
+def _run(record: RunAccount, day: date, *, with_open: bool) -> Json:
     run = record.run
-    legs = [leg for leg in run.positions if leg.entered and (with_open or not leg.open)]
     number = {leg.id: index for index, leg in enumerate(run.strategy.legs)}
-    legs.sort(key=lambda leg: (number[leg.leg], _time(leg.entry_time) or "", leg.account, leg.entry_number))
+    entered = sorted(
+        (leg for leg in run.positions if leg.entered),
+        key=lambda leg: (number[leg.leg], _time(leg.entry_time) or "", leg.account, leg.entry_number),
+    )
+    legs = [leg for leg in entered if (with_open if leg.open else is_on(leg.exit_time, day))]
     return {
         "basket": run.basket.name,
         "strategy": run.strategy.name,
+        "entered_on": run.date.isoformat(),
         "cycle": run.cycle,
         "status": run.status,
         "reason": run.reason,
         "detail": run.detail,
         "legs": [_leg(leg) for leg in legs],
+        "carried": [_carried(leg) for leg in entered if leg.open],
+        "settled": [_settled(leg) for leg in settled_on(run, day)],
         "not_traded": [
             {
                 "leg": short.leg,
@@ -227,6 +255,40 @@ def _leg(leg: LegPosition) -> Json:
     }
 
 
+def _carried(leg: LegPosition) -> Json:
+    """What is held after the day, at the last price known at its close."""
+    return {
+        "leg": leg.leg,
+        "contract": _contract(leg.contract),
+        "side": leg.side,
+        "account": leg.account,
+        "entry_number": leg.entry_number,
+        "quantity": leg.open,
+        "entry_time": _time(leg.entry_time),
+        "entry_price": _price(leg.entry_price),
+        "mark": _price(leg.mark),
+        "unrealised": None if leg.mark is None else _rupees(leg.unrealised(leg.mark)),
+    }
+
+
+def _settled(leg: LegPosition) -> Json:
+    """What expired and was settled in cash, without an order."""
+    settlement = leg.settlement
+    assert settlement is not None
+    return {
+        "leg": leg.leg,
+        "contract": _contract(leg.contract),
+        "side": leg.side,
+        "account": leg.account,
+        "entry_number": leg.entry_number,
+        "quantity": settlement.quantity,
+        "index": _price(settlement.index),
+        "price": _price(settlement.price),
+        "value": _rupees(settlement.value),
+        "at": _time(settlement.at),
+    }
+
+
 def _contract(contract: Contract) -> Json:
     return {
         "underlying": contract.underlying,
@@ -256,6 +318,20 @@ def _alert(alert: Alert) -> Json:
         "strategy": alert.strategy_id or None,
         "account": alert.account or None,
         "message": alert.message,
+    }
+
+
+def _fence(fence: Fence) -> Json:
+    over, name, account = fence.subject
+    return {
+        "at": _time(fence.at),
+        "over": over,
+        "account": name if over is Over.ACCOUNT else account or None,
+        "basket": name if over is Over.BASKET else None,
+        "strategy": name if over is Over.ALLOCATION else None,
+        "rule": fence.rule,
+        "loss": _rupees(fence.loss),
+        "limit": _rupees(fence.limit),
     }
 
 
