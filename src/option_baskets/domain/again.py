@@ -10,7 +10,6 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
-from option_baskets.domain.allocation import lots_by_leg
 from option_baskets.domain.basket import LegSpec
 from option_baskets.domain.contract import Side
 from option_baskets.domain.entry_rules import Again, Move, Reentry
@@ -153,7 +152,7 @@ def _woken(run: Run, waker: LegPosition, rule: Again, reason: ExitReason, at: da
     allocation = next((each for each in run.allocations if each.account == waker.account), None)
     if not rule.wakes or allocation is None:
         return
-    lots = lots_by_leg(run.strategy, allocation, run.allocations)
+    lots = run.lots(allocation)
     known = {each.leg for each in run.positions if each.account == waker.account}
     known |= {each.leg for each in run.pending if each.account == waker.account}
     known |= {each.leg for each in run.shortfalls if each.account == waker.account}

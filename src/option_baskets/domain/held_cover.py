@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from datetime import date
 from fractions import Fraction
 
-from option_baskets.domain.allocation import lots_by_leg
 from option_baskets.domain.basket import LegSpec
 from option_baskets.domain.contract import ContractType, Side
 from option_baskets.domain.cover import Stake, covered
@@ -53,7 +52,7 @@ def _planned(run: Run, account: str, short: ContractType, lot_size: int, expiry_
     lots: dict[str, int] = {}
     for allocation in run.allocations:
         if allocation.account == account:
-            lots |= lots_by_leg(strategy, allocation, run.allocations)
+            lots |= run.lots(allocation)
     sold = [leg for leg in strategy.legs if leg.side is Side.SELL and leg.type is short]
     units = max((Fraction(lots.get(leg.id, 0), leg.ratio) for leg in sold), default=Fraction(0))
     stakes = []

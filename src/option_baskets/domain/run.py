@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from option_baskets.domain.allocation import Allocation
+from option_baskets.domain.allocation import Allocation, lots_by_leg
 from option_baskets.domain.basket import Basket, Strategy
 from option_baskets.domain.contract import Contract, Side
 from option_baskets.domain.dynamic import DynamicUnits
@@ -179,6 +179,11 @@ class Run:
     def is_closing(self, account: str, batch: int) -> bool:
         """Something has asked for a position of this batch to be closed."""
         return any(position.exit_reason is not None for position in self.batch(account, batch))
+
+    def lots(self, allocation: Allocation) -> dict[str, int]:
+        """Lots of every traded leg on an account, in the strategy's leg order."""
+        today = self.dynamic.units if self.dynamic is not None else None
+        return lots_by_leg(self.strategy, allocation, self.allocations, today)
 
     @property
     def closed_at(self) -> datetime | None:

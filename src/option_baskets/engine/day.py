@@ -19,9 +19,11 @@ from option_baskets.engine.duplicates import check_duplicates
 from option_baskets.engine.emitter import Emitter
 from option_baskets.engine.entry import enter
 from option_baskets.engine.losses import carry_over
+from option_baskets.engine.messages import ENTER_RUN
+from option_baskets.engine.overnight import hand_on, settle_expired, take_over
 from option_baskets.engine.quotes import refresh_quotes
 from option_baskets.engine.recovery import recover
-from option_baskets.engine.schedule import ENTER_RUN, schedule_due
+from option_baskets.engine.schedule import schedule_due
 from option_baskets.engine.stops import check_run, check_stops
 from option_baskets.engine.timer import ticks
 from option_baskets.engine.trading import Trading

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from option_baskets.domain.allocation import lots_by_leg, slices
+from option_baskets.domain.allocation import slices
 from option_baskets.domain.contract import Contract, Side
 from option_baskets.domain.entry_terms import entry_spot, require_premium_base
 from option_baskets.domain.errors import Refused
@@ -65,6 +65,8 @@ def plan_entry(trading: Trading, run: Run, snapshot: Snapshot, at: datetime) -> 
     entry = within_rate(trading, run, positions, orders_of(run, positions, snapshot, at))
     entry = replace(entry, pending=pending, shortfalls=(*shortfalls, *entry.shortfalls), notes=resolution.notes)
     if not entry.positions and not entry.pending:
+        if run.dynamic is not None and run.dynamic.units == 0:
+            raise Refused(Reason.NO_UNITS, run.dynamic.why)
         short = next(iter(entry.shortfalls), None)
         reason = short.reason if short else Reason.ACCOUNT_UNKNOWN
         raise Refused(reason, short.detail if short else "no lots are allocated to any account")
@@ -88,7 +90,7 @@ def _shares(
     shortfalls: list[Shortfall] = []
     for allocation in sorted(run.allocations, key=lambda each: (each.priority, each.id)):
         known = (run.user_id, allocation.account) in trading.desk.brokers
-        for leg_id, lots in lots_by_leg(run.strategy, allocation, run.allocations).items():
+        for leg_id, lots in run.lots(allocation).items():
             leg = run.strategy.leg(leg_id)
             if leg.lazy:
                 continue

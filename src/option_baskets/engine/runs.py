@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
+from option_baskets.domain.restart import restarted
 from option_baskets.domain.run import Run
-from option_baskets.ports import Clock, Write
+from option_baskets.engine.messages import entry_message
+from option_baskets.ports import Clock, Queue, Write
 from option_baskets.store.books import Books
 
 RunKey = tuple[str, str]
@@ -18,9 +20,14 @@ Change = Callable[[Run], tuple[Run, Sequence[Write]]]
 class OpenRuns:
     """Every run that is not over. A change is committed before anybody sees it."""
 
-    def __init__(self, books: Books, clock: Clock) -> None:
+    The commit that closes a run claims the next cycle of a strategy that is entered again, with the message that
+    enters it: whatever happens after it, there is one successor, and it is found.
+    """
+
+    def __init__(self, books: Books, clock: Clock, queue: Queue) -> None:
         self._books = books
         self._clock = clock
+        self._queue = queue
         self._runs: dict[RunKey, Run] = {}
         self._locks: dict[RunKey, asyncio.Lock] = {}
 
@@ -75,8 +82,19 @@ class OpenRuns:
             if writes:
                 await self._books.commit(*writes)
             return before
-        saved = await self._books.save_run(after, *writes, *self._history(before, after))
+        followed = restarted(after, self._clock.now())
+        if followed is None:
+            saved = await self._books.save_run(after, *writes, *self._history(before, after))
+            self._runs[key] = saved
+            return saved
+        after, successor = followed
+        claim, claimed = self._books.put_run(successor)
+        message = entry_message(claimed)
+        history = self._history(before, after)
+        saved = await self._books.save_run(after, *writes, *history, claim, self._queue.write(message))
         self._runs[key] = saved
+        self.adopt([claimed])
+        await self._queue.sent([message])
         return saved
 
     def _history(self, before: Run, after: Run) -> Sequence[Write]:

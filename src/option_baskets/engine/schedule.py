@@ -15,13 +15,12 @@ from option_baskets.domain.reasons import Reason
 from option_baskets.domain.resolve import expiry_of
 from option_baskets.domain.run import Run, RunStatus
 from option_baskets.domain.session import IST, Session, trading_days_after
+from option_baskets.engine.messages import entry_message, exit_message
 from option_baskets.engine.trading import Trading
-from option_baskets.ports import Message
+from option_baskets.engine.units import fix_units, units_today
 from option_baskets.store.records import DueStrategy, Refusal
 
 _MINUTE = timedelta(minutes=1)
-ENTER_RUN = "enter"
-EXIT_RUN = "exit"
 
 
 async def schedule_due(trading: Trading, session: Session, event: Event, until: datetime) -> None:
@@ -84,16 +83,6 @@ def _require_before_square_off(trading: Trading, session: Session, exit_: dateti
             )
 
 
-def entry_message(run: Run) -> Message:
-    """Enters the run at its instant; an entry that was moved is another message."""
-    return Message(
-        id=f"{ENTER_RUN}-{run.user_id}-{run.id}-{run.entry_at:%H%M}",
-        at=run.entry_at,
-        kind=ENTER_RUN,
-        body={"user_id": run.user_id, "run_id": run.id},
-    )
-
-
 def outside(session: Session, entry: datetime) -> Refused:
     return Refused(
         Reason.SESSION_CLOSED, f"its entry at {entry:%H:%M} is outside the session of {session.date:%d-%b-%Y}"
@@ -137,6 +126,7 @@ async def _claim(trading: Trading, session: Session, due: DueStrategy, snapshot:
         exit_at=due_at.exit,
         detail=due_at.note,
     )
+        dynamic=await units_today(trading, due.user_id, due.basket, due.strategy, due.allocations),
     if refusal is None and not session.is_trading(due_at.entry):
         refusal = outside(session, due_at.entry)
     if refusal is not None:
@@ -152,14 +142,7 @@ async def _claim(trading: Trading, session: Session, due: DueStrategy, snapshot:
 
 async def _queue_exits(trading: Trading, minute: datetime) -> None:
     messages = [
-        Message(
-            id=f"{EXIT_RUN}-{run.user_id}-{run.id}-{run.exit_at:%Y%m%d%H%M}",
-            at=run.exit_at,
-            kind=EXIT_RUN,
-            body={"user_id": run.user_id, "run_id": run.id},
-        )
-        for run in await trading.books.due_exits(minute)
-        if run.status is not RunStatus.SCHEDULED
+        exit_message(run) for run in await trading.books.due_exits(minute) if run.status is not RunStatus.SCHEDULED
     ]
     for message in messages:
         await trading.books.commit(trading.queue.write(message))

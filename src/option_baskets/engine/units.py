@@ -20,10 +20,13 @@ from option_baskets.engine.trading import Trading
 
 async def fix_units(trading: Trading, session: Session) -> None:
     """Divide the units of every policy of every user for the session's day, where that has not been done."""
+    if trading.units_fixed == session.date:
+        return
     for user_id in sorted({user_id for user_id, _ in trading.desk.brokers}):
         for basket in await trading.books.baskets(user_id):
             for policy in basket.dynamic:
                 await units_of_day(trading, session, user_id, basket, policy)
+    trading.units_fixed = session.date
 
 
 async def units_of_day(
