@@ -28,6 +28,7 @@ async def schedule_due(trading: Trading, session: Session, event: Event, until: 
     minutes = [event.at + n * _MINUTE for n in range(1, int((until - event.at) / _MINUTE) + 1)]
     occupied = await trading.books.occupied_entry_minutes()
     snapshot = await trading.market.snapshot(event.at)
+    await fix_units(trading, session)
     if event.at == session.starts:
         minutes = [*_never_ticked(session, occupied), *minutes]
     for minute in minutes:
