@@ -20,7 +20,7 @@ async def accrued(trading: Trading, run: Run) -> Mapping[str, Decimal]:
         return known[1]
     accounts = {account: each for (user, account), each in trading.accounts.items() if user == run.user_id}
     found: dict[str, Decimal] = {}
-    for account, charges in charges_of(trading.facts, accounts, trading.desk.of_run(key)).items():
+    for account, charges in charges_of(trading.facts, accounts, trading.desk.of_run(key), run.positions).items():
         amounts = [amount for order in charges for amount in order.components.values()]
         found[account] = sum((amount for amount in amounts if amount is not None), ZERO)
         if None in amounts:

@@ -192,7 +192,8 @@ async def _missed(trading: Trading, user_id: str, basket: str, mark: HighWater, 
     made = ZERO
     for run in (run for run in ended if run.basket.id == basket):
         made += sum((position.gross for position in run.positions), ZERO) - sum(run.baseline.values(), ZERO)
-        for charges in charges_of(trading.facts, accounts, await trading.books.orders_of_run(user_id, run.id)).values():
+        orders = await trading.books.orders_of_run(user_id, run.id)
+        for charges in charges_of(trading.facts, accounts, orders, run.positions).values():
             amounts = (amount for order in charges for amount in order.components.values())
             made -= sum((amount for amount in amounts if amount is not None), ZERO)
     return made

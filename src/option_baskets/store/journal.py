@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date, datetime
 
 from option_baskets.domain.order import Fill, Intent, Order
-from option_baskets.domain.run import Run
+from option_baskets.domain.run import LegPosition, Run
 from option_baskets.ports import Index, Item, Put
 from option_baskets.store import codec, keys
 from option_baskets.store.records import Alert, Refusal
@@ -58,6 +58,29 @@ class Journal(Shelf):
         """The run as it was when it was over."""
         pk, sk = keys.exited(run.user_id, at, run.strategy.id, run.id)
         return Put(table=HISTORY, item=Item(pk=pk, sk=sk, body=codec.encode(run)))
+
+    def put_settlement(self, run: Run, position: LegPosition) -> Put:
+        """What of a position settled at its expiry; the same settlement twice is the same item."""
+        settlement = position.settlement
+        assert settlement is not None
+        name = f"{keys.part(position.account)}#{keys.part(position.leg)}#{position.entry_number}"
+        pk, sk = keys.settlement(run.user_id, settlement.at, run.strategy.id, f"{run.id}#{name}")
+        gsi1 = (keys.of_run(run.user_id, run.id), f"SETTLEMENT#{name}")
+        return Put(table=HISTORY, item=Item(pk=pk, sk=sk, body=codec.encode(position), gsi1=gsi1))
+
+    def put_carried(self, run: Run, day: date) -> Put:
+        """The run as it stood at the close of a day after which it goes on."""
+        pk, sk = keys.carried(run.user_id, day, run.id)
+        return Put(table=HISTORY, item=Item(pk=pk, sk=sk, body=codec.encode(run)))
+
+    async def carried_on(self, user_id: str, day: date) -> list[Run]:
+        """Runs that went on after the close of the day, as they stood then, sorted by id."""
+        pk, _ = keys.carried(user_id, day, "")
+        return [codec.decode(item.body, Run) for item in await self._items(HISTORY, pk)]
+
+    async def settlements_of_run(self, user_id: str, run_id: str) -> list[LegPosition]:
+        """The run's positions that settled, as they were then."""
+        return [codec.decode(item.body, LegPosition) for item in await self._of_run(user_id, run_id, "SETTLEMENT#")]
 
     async def order(self, user_id: str, intent_id: str) -> Order | None:
         """The order with this tag."""

@@ -248,6 +248,19 @@ def fill(user_id: str, at: datetime, strategy_id: str, intent: str, number: int)
     return part(user_id), f"{timestamp(at)}#{part(strategy_id)}#FILL#{part(intent)}#{number:09d}"
 
 
+def settlement(user_id: str, at: datetime, strategy_id: str, name: str) -> Key:
+    return part(user_id), f"{timestamp(at)}#{part(strategy_id)}#SETTLEMENT#{name}"
+
+
+def carried(user_id: str, day: date, run_id: str) -> Key:
+    """How a run that goes on stood at the close of a day; a day's are one range."""
+    return f"{part(user_id)}{carried_on(day)}", run_id
+
+
+def carried_on(day: date) -> str:
+    return f"#CARRIED#{day.isoformat()}"
+
+
 def alert(user_id: str, at: datetime, strategy_id: str, alert_id: str) -> Key:
     return part(user_id), f"{timestamp(at)}#{strategy_id}#ALERT#{alert_id}"
 
