@@ -170,7 +170,7 @@ def test_killed_after_any_commit_the_day_ends_the_same(
         assert_journal_is_the_exchanges_book(resumed)
         assert_every_lot_is_accounted_for(resumed)
         assert resumed.run.is_flat
-        sending = _sending(life.last)
+        sending = sending_of(life.last)
         if not sending:
             assert text(resumed) == text(uninterrupted), f"after commit {number}"
         for tag in sending:
@@ -181,13 +181,14 @@ def test_killed_after_any_commit_the_day_ends_the_same(
     assert number >= 24
 
 
-def _sending(writes: Sequence[Write]) -> list[str]:
+def sending_of(writes: Sequence[Write]) -> list[str]:
+    """Tags of the orders a commit journals as being sent."""
     orders = [
         codec.decode(write.item.body, Order)
         for write in writes
         if isinstance(write, Put) and "#ORDER#" in write.item.sk
     ]
-    return [order.intent.id for order in orders if order.state is OrderState.SENDING]
+    return sorted(order.intent.id for order in orders if order.state is OrderState.SENDING)
 
 
 @pytest.mark.usefixtures("burial")

@@ -25,10 +25,11 @@ def lacks_cover(run: Run, account: str, coming: Sequence[LegPosition], expiry_of
     if run.strategy.naked:
         return None
     new = {position.key for position in coming}
-    held = [each for each in run.positions if each.account == account and each.key not in new and each.open]
+    mine = [each for each in run.positions if each.account == account and each.key not in new]
+    held = [each for each in mine if each.open]
     stakes = [_stake(each, each.open) for each in held if each.side is Side.SELL or each.exit_reason is None]
     stakes += [_stake(each, each.intended) for each in coming]
-    known = {each.leg: each.contract.expiry for each in (*held, *coming)}
+    known = {each.leg: each.contract.expiry for each in (*mine, *coming)}
     lot_size = max((each.lot_size for each in coming), default=0)
     for short in (ContractType.CE, ContractType.PE):
         if not any(each.side is Side.SELL and each.contract.type is short for each in coming):
