@@ -391,7 +391,7 @@ _RARE = ("not_traded[]", "alerts[]", "fences[]")
 
 
 def test_every_field_is_documented_and_every_documented_field_is_there(tmp_path: Path) -> None:
-    """A day with a run and one that is skipped; lots not traded, alerts and fences are what such a day does not have."""
+    """A day with a run and one that is skipped; it has no lots that were not traded, no alerts and no fences."""
     unlisted = STRADDLE.replace('strike = { rule = "atm" }', 'strike = { rule = "atm", offset = 50 }', 1)
     basket, skipped = tmp_path / "spread.toml", tmp_path / "skipped.toml"
     basket.write_text(f"format = 1\n{SPREAD}", encoding="utf-8")

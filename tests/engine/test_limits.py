@@ -1,0 +1,240 @@
+"""Limits end to end: what they refuse is never sent, what they end is flat at the exchange, a restart changes nothing.
+
+A call is sold at 100 and a put at 80, 2 lots of 65 each: 130 units, 23,400 of premium. The orders that sell them cost
+
+    brokerage    2 orders x 20                                                 40.00
+    STT          0.15 % of 23,400                                              35.10
+    exchange     0.0355299 % of 23,400                                          8.31
+    SEBI         0.0001 % of 23,400                                             0.02
+    GST          18 % of 48.34 (brokerage, exchange and SEBI)                   8.70
+
+    together                                                                   92.14
+
+so the net loss is 92.14 more than the gross one.
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from option_baskets.domain.reasons import ExitReason, Reason
+from option_baskets.domain.run import Run, RunStatus
+from option_baskets.engine.report import as_json
+from tests.engine.test_out_rules import PLAIN, TWO
+from tests.engine.test_recovery import Killed, Life, dying, sending_of
+from tests.engine.tiny_day import Bars, Played, Prices, call, play_day, put, record, steady
+
+LOTS = '  account = "one"\n  lots = 2\n'
+STRATEGY = PLAIN[PLAIN.index("[[strategies]]") :]
+"""Sold at 09:20 without any rule, out at 09:35."""
+
+
+def limited(*, allocation: str = "", account: str = "", basket: str = "", of: str = PLAIN) -> str:
+    """The straddle with these limits."""
+    of = of.replace(LOTS, f"{LOTS}  limits = {{ {allocation} }}\n") if allocation else of
+    of = of.replace('id = "one"', f'id = "one"\n{account}')
+    return of.replace('mode = "paper"', f'mode = "paper"\n{basket}')
+
+
+def again(strategy: str, **changes: str) -> str:
+    """The file with a second strategy; ``entry="09:30"`` and so on are changed in it."""
+    second = STRATEGY.replace('name = "straddle"', 'name = "second"')
+    for key, value in changes.items():
+        was = {"entry": "09:20", "exit": "09:35"}[key]
+        second = second.replace(f'{key} = "{was}"', f'{key} = "{value}"')
+    return strategy + second
+
+
+def play(tmp_path: Path, basket: str, *, of_call: Bars | None = None, of_put: Bars | None = None) -> Played:
+    prices: Prices = {"NIFTY": steady("26010"), call(): of_call or steady("100"), put(): of_put or steady("80")}
+    return play_day(record(tmp_path / "days", prices), tmp_path / "data", basket)
+
+
+def run_of(played: Played, strategy: str = "straddle") -> Run:
+    (run,) = [each.run for each in played.day.runs if each.run.strategy.name == strategy]
+    return run
+
+
+def ended(played: Played, strategy: str = "straddle", leg: str = "1", account: str = "one") -> str:
+    """Why, when and at what price the leg was closed, once every account is seen to be flat by its orders."""
+    held: dict[tuple[str, str], int] = {}
+    for name, side, filled, at in played.book("strike || ' ' || type, side, filled, account"):
+        held[at, name] = held.get((at, name), 0) + (filled if side == "BUY" else -filled)
+    assert held
+    assert set(held.values()) == {0}
+    run = run_of(played, strategy)
+    assert run.status is RunStatus.CLOSED
+    position = run.position((leg, account, 0))
+    assert position.exit_time is not None
+    return f"{position.exit_reason} {position.exit_time:%H:%M} {position.exit_price:.2f}"
+
+
+def fences(played: Played) -> list[str]:
+    (session,) = json.loads(json.dumps(as_json([played.day])))["sessions"]
+    return [
+        f"{each['over']} {each['account'] or each['basket']} {each['rule']} {each['loss']} of {each['limit']}"
+        for each in session["fences"]
+    ]
+
+
+# ---------------------------------------------------------------- losses
+
+
+def test_an_allocation_is_left_at_its_daily_loss_and_the_other_account_goes_on(tmp_path: Path) -> None:
+    """37.75 x 130 = 4,907.50 and 92.14 are 4,999.64; 37.80 x 130 = 4,914 and 92.14 are 5,006.14."""
+    of_call = steady("100", at0923="137.75", at0926="137.80", at0928="150")
+    played = play(tmp_path, limited(allocation="max_daily_loss = 5000", of=TWO), of_call=of_call)
+    assert ended(played) == "allocation_stop 09:27 137.80"
+    assert ended(played, leg="2") == "allocation_stop 09:27 80.00"
+    assert ended(played, account="two") == "time 09:35 150.00"
+    assert fences(played) == ["allocation one max_daily_loss 5006.14 of 5000.00"]
+    assert played.alerts == ["allocation_stop"]
+
+
+def test_an_account_is_left_by_every_strategy_when_their_losses_add_up(tmp_path: Path) -> None:
+    """Two straddles: 260 units, 184.28 of charges. 18.50 x 260 = 4,810 and 184.28 are 4,994.28; 18.55: 5,007.28."""
+    basket = again(limited(account="max_daily_loss = 5000"))
+    played = play(tmp_path, basket, of_call=steady("100", at0923="118.50", at0926="118.55"))
+    for strategy in ("straddle", "second"):
+        assert ended(played, strategy) == "account_stop 09:27 118.55"
+        assert ended(played, strategy, "2") == "account_stop 09:27 80.00"
+    assert fences(played) == ["account one max_daily_loss 5007.28 of 5000.00"]
+
+
+def test_a_basket_counts_what_was_lost_in_runs_that_are_over(tmp_path: Path) -> None:
+    """The first is out at 09:24 with the call at 110: 1,300 lost, and the charges of four orders.
+
+    Selling cost 92.14; buying back for 14,300 and 10,400 costs 40 + 8.78 exchange + 0.02 SEBI + 8.78 GST + 0.74 stamp
+    duty = 58.33: a net loss of 1,450.46. The second, sold at 100 too, has 92.14 of charges. At 126.55 it is 3,451.50
+    down, 4,994.10 together; at 126.60 it is 3,458, and 5,000.60.
+    """
+    basket = again(limited(basket="max_daily_loss = 5000").replace("09:35", "09:24"), entry="09:20", exit="09:35")
+    played = play(tmp_path, basket, of_call=steady("100", at0923="110", at0925="126.55", at0928="126.60"))
+    assert ended(played) == "time 09:24 110.00"
+    assert ended(played, "second") == "basket_stop 09:29 126.60"
+    assert fences(played) == ["basket straddle max_daily_loss 5000.60 of 5000.00"]
+
+
+def test_a_basket_is_left_when_it_falls_from_its_highest(tmp_path: Path) -> None:
+    """1 % of 500,000 is 5,000. At 80 it has made 2,600 less 92.14. 4,998.50 below that is the call at 118.45 (38.45 x
+    130), 5,005.00 at 118.50."""
+    of_call = steady("100", at0922="80", at0924="118.45", at0927="118.50")
+    played = play(tmp_path, limited(basket="max_drawdown_percent = 1"), of_call=of_call)
+    assert ended(played) == "basket_stop 09:28 118.50"
+    assert fences(played) == ["basket straddle max_drawdown_percent 5005.00 of 5000.00"]
+
+
+def test_the_account_is_named_before_the_basket_and_that_before_the_allocation_and_the_strategy(tmp_path: Path) -> None:
+    """At 140 the loss of 5,292.14 reaches all of them."""
+    rule = 'exit = "09:35"\nstop = { rupees = 5000 }'
+    loss = "max_daily_loss = 5000"
+    expected = {
+        "account_stop": limited(allocation=loss, account=loss, basket=loss),
+        "basket_stop": limited(allocation=loss, basket=loss),
+        "allocation_stop": limited(allocation=loss),
+        "strategy_stop": PLAIN,
+    }
+    for reason, basket in expected.items():
+        played = play(tmp_path / reason, basket.replace('exit = "09:35"', rule), of_call=steady("100", at0923="140"))
+        assert ended(played) == f"{reason} 09:24 140.00"
+
+
+def test_a_limit_goes_before_a_stop_inside_the_same_bar(tmp_path: Path) -> None:
+    basket = limited(allocation="max_daily_loss = 5000").replace(
+        'type = "CE"\n  strike = { rule = "atm" }', 'type = "CE"\n  strike = { rule = "atm" }\n  stop = { points = 30 }'
+    )
+    assert ended(play(tmp_path, basket, of_call=steady("100", at0923="140"))) == "allocation_stop 09:24 140.00"
+
+
+def test_a_price_that_stands_still_keeps_no_limit_from_firing(tmp_path: Path) -> None:
+    """The call has no bar after 09:23 and keeps its 130; the put adds 1,007.50 at 09:27: 3,900 + 1,007.50 + 92.14."""
+    stale = {start: price for start, price in steady("100", at0922="130").items() if start <= "09:23"}
+    stale |= dict.fromkeys(("09:34", "09:35"), "131")
+    basket = limited(allocation="max_daily_loss = 4999")
+    played = play(tmp_path, basket, of_call=stale, of_put=steady("80", at0926="87.75"))
+    position = run_of(played).position(("2", "one", 0))
+    assert position.exit_reason is ExitReason.ALLOCATION_STOP
+    assert f"{position.exit_time:%H:%M}" == "09:27"
+
+
+# ---------------------------------------------------------------- no more entries that day
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"account": "max_daily_loss = 5000"}, Reason.ACCOUNT_STOPPED),
+        ({"basket": "max_daily_loss = 5000"}, Reason.BASKET_STOPPED),
+    ],
+)
+def test_after_it_nothing_is_entered_that_day(tmp_path: Path, limits: dict[str, str], reason: Reason) -> None:
+    basket = again(limited(**limits), entry="09:30")
+    played = play(tmp_path, basket, of_call=steady("100", at0923="140"))
+    assert ended(played) in {"account_stop 09:24 140.00", "basket_stop 09:24 140.00"}
+    second = run_of(played, "second")
+    assert (second.status, second.reason, second.positions) == (RunStatus.SKIPPED, reason, ())
+    assert [refusal.reason for refusal in played.day.refusals] == [reason]
+
+
+def test_an_allocation_that_is_stopped_leaves_other_strategies_of_the_account_alone(tmp_path: Path) -> None:
+    basket = again(limited(allocation="max_daily_loss = 5000"), entry="09:30")
+    played = play(tmp_path, basket, of_call=steady("100", at0923="140"))
+    assert (ended(played), ended(played, "second")) == ("allocation_stop 09:24 140.00", "time 09:35 140.00")
+
+
+FENCED = (
+    again(limited(basket="max_daily_loss = 5000"), entry="09:22").replace("09:20", "09:17").replace("09:35", "09:24")
+)
+"""In at 09:17, at its limit at 09:19, fenced when the second is due at 09:22."""
+
+
+@pytest.mark.usefixtures("burial")
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_killed_after_any_commit_the_fence_stands_and_the_day_ends_the_same(tmp_path: Path) -> None:
+    prices: Prices = {
+        "NIFTY": steady("26010", end="09:26"),
+        call(): steady("100", end="09:26", at0918="140", at0921="100"),
+        put(): steady("80", end="09:26"),
+    }
+    days = record(tmp_path / "days", prices, hours="09:15-09:26")
+    whole = play_day(days, tmp_path / "whole", FENCED)
+    assert ended(whole) == "basket_stop 09:19 140.00"
+    assert run_of(whole, "second").reason is Reason.BASKET_STOPPED
+    compared = 0
+    for number in range(1, 1000):
+        life = Life(number)
+        try:
+            play_day(days, tmp_path / str(number), FENCED, machine_of=dying(table=life))
+            break
+        except Killed:
+            pass
+        resumed = play_day(days, tmp_path / str(number), FENCED)
+        assert all(each.run.is_flat for each in resumed.day.runs)
+        if not sending_of(life.last):
+            compared += 1
+            assert json.dumps(as_json([resumed.day])) == json.dumps(as_json([whole.day])), f"after commit {number}"
+    assert compared >= 5
+
+
+# ---------------------------------------------------------------- how much is entered
+
+
+def test_a_position_value_above_its_limit_is_not_entered_and_the_other_account_goes_on(tmp_path: Path) -> None:
+    """2 lots are 23,400 of premium, 1 lot 11,700."""
+    played = play(tmp_path, limited(allocation="max_position_value = 23399.99", of=TWO))
+    assert {order.intent.account for order in played.orders} == {"two"}
+    assert ended(played, account="two") == "time 09:35 100.00"
+    assert {(short.account, short.reason) for short in played.run.shortfalls} == {("one", Reason.MAX_POSITION_VALUE)}
+    assert [(each.account, each.reason) for each in played.day.refusals] == [("one", Reason.MAX_POSITION_VALUE)]
+    just = play(tmp_path / "just", limited(allocation="max_position_value = 23400", of=TWO))
+    assert {order.intent.account for order in just.orders} == {"one", "two"}
+
+
+def test_a_margin_above_its_percentage_of_the_capital_is_not_entered(tmp_path: Path) -> None:
+    """A sold straddle at 26,000 blocks several times its premium of 23,400: far more than 5 % of 500,000."""
+    played = play(tmp_path, limited(allocation="max_margin_percent = 5"))
+    assert (played.run.status, played.run.reason) == (RunStatus.SKIPPED, Reason.MAX_MARGIN)
+    assert played.orders == ()
+    assert ended(play(tmp_path / "roomy", limited(allocation="max_margin_percent = 300"))) == "time 09:35 100.00"
