@@ -20,6 +20,7 @@ from option_baskets.domain.cadence import Cadence
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.events import Event, EventType
 from option_baskets.domain.facts import Facts
+from option_baskets.domain.instrument import redated
 from option_baskets.domain.price_band import price_band
 from option_baskets.domain.session import IST, Session
 from option_baskets.engine.day import TradingDay, Watch
@@ -77,6 +78,7 @@ class Embedded:
         threaded: bool = True,
         durable: bool = True,
         pace: Pace | None = None,
+        exchange: PaperExchange | None = None,
     ) -> None:
         data.mkdir(parents=True, exist_ok=True)
         self.facts = facts
@@ -182,6 +184,15 @@ class Embedded:
         day.subscribe()
         return day
 
+    async def morning(self, session: Session) -> None:
+        """What happens at the exchange before a session: contracts have new dates, and what expired has settled."""
+        await self.exchange.follow(session.starts, lambda contract: redated(self.facts, contract, session.date))
+        await self.exchange.settle(session.starts, lambda contract: contract.expiry < session.date)
+
+    async def evening(self, session: Session) -> None:
+        """What happens at the exchange after a session: what expires that day settles."""
+        await self.exchange.settle(session.close, lambda contract: contract.expiry <= session.date)
+
     async def _match_resting_orders(self, event: Event) -> None:
         await self.exchange.on_market(event.at)
 
@@ -220,11 +231,15 @@ async def play(
     """Trade the sessions one after another and return their records; ``finished`` is told after each new one."""
     day = await machine.trading_day(watch)
     records = []
-    for session in sessions:
-        marks = await machine.books.last_ticks(session.date)
-        # Where a former process was here, simulated time goes on at its last instant, not at the day's beginning.
-        await machine.clock.sleep_until(marks[-1].tick.at if marks else session.starts)
-        await day.run(session)
+    begun = [await machine.books.last_ticks(session.date) for session in sessions]
+    newest = max((number for number, marks in enumerate(begun) if marks), default=0)
+    for number, (session, marks) in enumerate(zip(sessions, begun, strict=True)):
+        if number >= newest:  # an earlier one ended before the next began, and what went on is in the books
+            # Where a former process was here, simulated time goes on at its last instant, not at the day's beginning.
+            await machine.clock.sleep_until(marks[-1].tick.at if marks else session.starts)
+            await machine.morning(session)
+            await day.run(session)
+            await machine.evening(session)
         records.append(await machine.record(session, with_charges=with_charges))
         await machine.table.purge()
         if not marks:

@@ -71,6 +71,7 @@ class TradingDay:
             for account, broker in trading.desk.brokers.items()
         ]
         await recover(trading)
+        await take_over(trading)
         worker = asyncio.create_task(self._work(), name="queue worker")
         try:
             timer = ticks(session, trading.clock, self.cadence, resume_after=self._checked)
@@ -84,7 +85,9 @@ class TradingDay:
             for listener in listeners:
                 listener.cancel()
             await asyncio.gather(*listeners, return_exceptions=True)
+        await settle_expired(trading, session.close)
         await carry_over(trading)
+        await hand_on(trading)
         trading.runs.forget_finished()
         trading.desk.forget_finished()
         return emitter.counts

@@ -5,7 +5,7 @@ as an exchange does, not as a helpful one: a repeated tag is a second order.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -13,9 +13,11 @@ from types import MappingProxyType
 from option_baskets.adapters.brokers.fills import FillModel
 from option_baskets.adapters.brokers.paper_account import PaperBroker
 from option_baskets.adapters.brokers.paper_behaviour import Behaviour
-from option_baskets.adapters.brokers.paper_book import PaperBook
+from option_baskets.adapters.brokers.paper_book import Event, PaperBook
 from option_baskets.adapters.brokers.paper_floor import Floor, IsTrading, Protection, Working, no_protection
+from option_baskets.domain.contract import Contract
 from option_baskets.domain.session import IST
+from option_baskets.domain.settlement import payoff
 from option_baskets.ports import Clock, MarketData
 
 __all__ = ["IsTrading", "PaperBroker", "PaperExchange"]
@@ -49,7 +51,7 @@ class PaperExchange:
         today = self._floor.now().date()
         for entry in self.book.entries(today):
             self.broker(entry.report.account, user=entry.user).install(Working(entry))
-        for user, account, contract, net in self.book.net(today):
+        for user, account, contract, net in self.book.net():
             self.broker(account, user=user).hold(contract, net)
 
     def broker(self, account: str, *, user: str = "local", behaviour: Behaviour | None = None) -> PaperBroker:
@@ -85,6 +87,49 @@ class PaperExchange:
             if not working.turn.locked() and self._floor.match(working, working.report, snapshot)
         ]
         await asyncio.gather(*map(self._floor.whole, fills))
+
+    async def settle(self, at: datetime, has_expired: Callable[[Contract], bool]) -> None:
+        """Settle what has expired, at the market's final settlement price; what has none yet stays as it is."""
+        events = []
+        for (user, account), broker in self._accounts.items():
+            for contract, units in broker.held.items():
+                if units and has_expired(contract):
+                    index = await self._floor.market.settlement(contract.underlying, contract.expiry)
+                    if index is not None:
+                        events.append(
+                            Event(
+                                user=user,
+                                account=account,
+                                contract=contract,
+                                kind="settlement",
+                                units=-units,
+                                at=at,
+                                price=payoff(contract, index),
+                                index=index,
+                            )
+                        )
+        await self._happened(events)
+
+    async def follow(self, at: datetime, today: Callable[[Contract], Contract]) -> None:
+        """Give held contracts that are no longer listed the expiry date that ``today`` says they have."""
+        snapshot = await self._floor.market.snapshot(at)
+        events = []
+        for (user, account), broker in self._accounts.items():
+            for contract, units in broker.held.items():
+                if not units or snapshot.listing(contract) is not None:
+                    continue
+                named = today(contract)
+                if named != contract and snapshot.listing(named) is not None:
+                    for each, moved in ((contract, -units), (named, units)):
+                        events.append(
+                            Event(user=user, account=account, contract=each, kind="redated", units=moved, at=at)
+                        )
+        await self._happened(events)
+
+    async def _happened(self, events: Sequence[Event]) -> None:
+        await self.book.add_events(events)
+        for event in events:
+            self.broker(event.account, user=event.user).hold(event.contract, event.units)
 
     async def close(self) -> None:
         """Finish what was begun, end every ``updates()`` and close the book."""

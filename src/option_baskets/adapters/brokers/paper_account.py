@@ -301,8 +301,14 @@ class PaperBroker:
             if working.entry.day >= day or not working.report.state.is_final
         }
 
-    def hold(self, contract: Contract, net: int) -> None:
-        self._net[contract] = net
+    @property
+    def held(self) -> Mapping[Contract, int]:
+        """Net units per contract, what has expired and is not settled included."""
+        return {contract: units for contract, units in self._net.items() if units}
+
+    def hold(self, contract: Contract, units: int) -> None:
+        """Add units to the position that no order of this process brought: of earlier days, of a settlement."""
+        self._net[contract] += units
 
     def end_updates(self) -> None:
         self._line.end()

@@ -20,8 +20,8 @@ from option_baskets.domain.contract import Contract, ContractType, Side
 from option_baskets.domain.order import OrderReport, OrderState
 from option_baskets.domain.session import IST
 
-_VERSION = 1
-_SCHEMA = """
+_VERSION = 2
+_ORDERS = """
     CREATE TABLE orders (
         day TEXT NOT NULL, user TEXT NOT NULL, account TEXT NOT NULL, number INTEGER NOT NULL,
         broker_order_id TEXT NOT NULL, tag TEXT NOT NULL,
@@ -36,13 +36,25 @@ _SCHEMA = """
         filled_before INTEGER NOT NULL, quantity INTEGER NOT NULL, price TEXT NOT NULL, at TEXT NOT NULL,
         PRIMARY KEY (day, user, account, number, filled_before)) WITHOUT ROWID
 """
+_EVENTS = """
+    CREATE TABLE events (
+        at TEXT NOT NULL, user TEXT NOT NULL, account TEXT NOT NULL,
+        underlying TEXT NOT NULL, expiry TEXT NOT NULL, type TEXT NOT NULL, strike TEXT,
+        kind TEXT NOT NULL, units INTEGER NOT NULL, price TEXT, index_price TEXT);
+    CREATE INDEX events_of ON events (user, account)
+"""
+_SCHEMA = f"{_ORDERS};{_EVENTS}"
 _INSERT_ORDER = f"INSERT INTO orders VALUES ({','.join('?' * 20)})"
 _UPDATE_ORDER = """UPDATE orders SET quantity = ?, price_limit = ?, state = ?, filled = ?, value = ?,
     modifications = ?, updated_at = ?, message = ? WHERE day = ? AND user = ? AND account = ? AND number = ?"""
 _FIND_ORDER = "SELECT 1 FROM orders WHERE day = ? AND user = ? AND account = ? AND number = ?"
 _INSERT_FILL = "INSERT INTO fills VALUES (?,?,?,?,?,?,?,?)"
-_NET = """SELECT user, account, underlying, expiry, type, strike, SUM(IIF(side = 'BUY', filled, -filled))
-    FROM orders WHERE filled > 0 AND expiry >= ? GROUP BY user, account, underlying, expiry, type, strike"""
+_INSERT_EVENT = "INSERT INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+_NET = """SELECT user, account, underlying, expiry, type, strike, SUM(units) FROM (
+        SELECT user, account, underlying, expiry, type, strike, IIF(side = 'BUY', filled, -filled) AS units
+        FROM orders WHERE filled > 0
+        UNION ALL SELECT user, account, underlying, expiry, type, strike, units FROM events)
+    GROUP BY user, account, underlying, expiry, type, strike HAVING SUM(units) <> 0"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,11 +74,31 @@ class Entry:
         return (self.day.isoformat(), self.user, self.report.account, self.number)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Units that came or went without an order: a settlement at expiry, or a contract that was given another date."""
+
+    user: str
+    account: str
+    contract: Contract
+    kind: str
+    """``settlement`` or ``redated``."""
+    units: int
+    """Added to the net position."""
+    at: datetime
+    price: Decimal | None = None
+    """Of a settlement, rupees per unit."""
+    index: Decimal | None = None
+    """Of a settlement: the final settlement price of the index."""
+
+
 class PaperBook:
     """Reads and writes of the book. A write has reached the disk when it returns."""
 
     def __init__(self, path: Path | str, *, threaded: bool, durable: bool) -> None:
-        self._file = SqliteFile.open(path, schema=_SCHEMA, version=_VERSION, threaded=threaded, durable=durable)
+        self._file = SqliteFile.open(
+            path, schema=_SCHEMA, version=_VERSION, migrations={2: _EVENTS}, threaded=threaded, durable=durable
+        )
 
     @property
     def path(self) -> Path:
@@ -113,6 +145,16 @@ class PaperBook:
         before = report.filled - sum(trade.quantity for trade in trades)
         await self._file.together(_change, (row, _fill_rows(key, at, before, trades)))
 
+    async def add_events(self, events: Iterable[Event]) -> None:
+        """Write what happened without orders, all or nothing."""
+        rows = [_event_row(event) for event in events]
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.executemany(_INSERT_EVENT, rows)
+
+        if rows:
+            await self._file.write(work)
+
     async def has(self, entry: Entry) -> bool:
         """Whether the order is in the book, after everything that was handed over before."""
 
@@ -127,10 +169,23 @@ class PaperBook:
         sql = f"SELECT * FROM orders WHERE day >= ? OR ({resting}) ORDER BY day, user, account, number"
         return map(_entry, self._file.read(sql, (since.isoformat(), since.isoformat())))
 
-    def net(self, since: date) -> Iterable[tuple[str, str, Contract, int]]:
-        """(user, account, contract, net units) from all fills in contracts that expire on ``since`` or later."""
-        for user, account, *contract, units in self._file.read(_NET, (since.isoformat(),)):
+    def net(self) -> Iterable[tuple[str, str, Contract, int]]:
+        """(user, account, contract, net units) from all fills and events; what is flat is left out."""
+        for user, account, *contract, units in self._file.read(_NET):
             yield user, account, _contract(*contract), units
+
+
+def _event_row(event: Event) -> tuple[object, ...]:
+    return (
+        event.at.isoformat(),
+        event.user,
+        event.account,
+        *_contract_columns(event.contract),
+        event.kind,
+        event.units,
+        None if event.price is None else str(event.price),
+        None if event.index is None else str(event.index),
+    )
 
 
 _Key = tuple[str, str, str, int]
