@@ -295,7 +295,7 @@ def test_a_runner_up_is_what_the_rule_takes_once_the_better_ones_have_no_price(j
     (strategy,) = parse_basket(f"format = 1\n{text}").strategies
     recorded = RecordedDay.opened(june_10, None, rate=0, facts=None)
     valuation = recorded.valued(strategy.schedule.entry)
-    told = explain(strategy, (), valuation, paused=False, run=None, alone={})
+    told = explain(strategy, (), valuation, paused=False, run=None, alone={}, look=lambda _: valuation.snapshot)
     assert told.refusal is None
     for choice in told.choices:
         in_order = [choice.chosen.contract, *(each.contract for each in choice.runners_up)]
@@ -327,3 +327,30 @@ def test_a_day_that_is_not_recorded_is_told(days: Path, tmp_path: Path) -> None:
     result = explained(basket_of(tmp_path, STRADDLE), days, day="2026-11-25")
     assert result.exit_code == 1
     assert "nothing is recorded for 2026-11-25" in result.output
+
+
+def test_a_level_that_is_waited_for_is_told_with_when_it_was_reached(tmp_path: Path) -> None:
+    """P = 100 and 80. The call is at 110 at 09:24; the put would have to come to 76 and does not."""
+    prices: Prices = {**QUIET, call(): steady("100", at0923="110")}
+    basket = STRADDLE.replace('type = "CE"', 'type = "CE"\n  wait = { points = 10 }')
+    basket = basket.replace('type = "PE"', 'type = "PE"\n  wait = { percent = -5 }')
+    told = lines(explained(basket_of(tmp_path, basket), record(tmp_path / "days", prices)))
+    assert f"Leg 1 waits for {call().name} at 110.00 or more, from 100.00 at 09:20: there at 09:24." in told
+    never = "not by 09:35, so it is not entered."
+    assert f"Leg 2 waits for {put().name} at 76.00 or less, from 80.00 at 09:20: {never}" in told
+    assert "one: SELL 130 of leg 1 at 110.00 at 09:24; out at 110.00 at 09:35 (time, ₹0.00 before charges)" in told
+
+
+def test_a_break_is_told_with_its_range_and_the_strikes_of_that_instant(tmp_path: Path) -> None:
+    """26,010 to 26,040 from 09:21 to 09:24; 26,060 at 09:27, where the money is 26,050."""
+    prices: Prices = {
+        "NIFTY": steady("26010", at0921="26040", at0922="26010", at0926="26060"),
+        call(26050): steady("70"),
+        put(26050): steady("95"),
+    }
+    basket = STRADDLE.replace('exit = "09:35"', 'exit = "09:35"\nbreakout = { until = "09:24", side = "high" }')
+    told = lines(explained(basket_of(tmp_path, basket), record(tmp_path / "days", prices)))
+    assert "Reference: NIFTY spot 26,060.00 as known at 09:27." in told
+    waited = "The strategy waits for NIFTY above its high of 09:20 to 09:24, which was 26,010.00 to 26,040.00"
+    assert f"{waited}: there at 09:27." in told
+    assert any(line.startswith("1 SELL ATM 24-Nov 26050 CE 70.00") for line in told)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from option_baskets.adapters.basket_file import BasketFile
     from option_baskets.cli.replaying import Replay
     from option_baskets.domain.basket import Strategy
+    from option_baskets.domain.market import Snapshot
     from option_baskets.domain.run import Run
     from option_baskets.engine.explain import Explanation, RuleOf
 
@@ -68,22 +69,30 @@ def explanations(replay: "Replay", name: str | None) -> "Iterator[Explanation]":
     from option_baskets.cli.payoff_command import wanted
     from option_baskets.domain.frozen_spot import readable
     from option_baskets.engine.explain import explain
+    from option_baskets.engine.explain_waits import chosen_at
     from option_baskets.engine.valuation import Valuation
 
     (found,), (session,) = replay.baskets, replay.sessions
     chosen = wanted(found, name)
     runs = _replayed(replay, found, chosen)
     market = replay.feed.market(session.date)
+
+    def look(at: datetime) -> "Snapshot":
+        return readable(market.snapshot, at, replay.facts)
+
     for strategy in chosen:
-        at = datetime.combine(session.date, strategy.schedule.entry, session.open.tzinfo)
+        run = runs.get((strategy.id, None))
+        entry = datetime.combine(session.date, strategy.schedule.entry, session.open.tzinfo)
+        at = chosen_at(strategy, run, entry)
         alone = {rule: run for (strategy_id, rule), run in runs.items() if strategy_id == strategy.id and rule}
         yield explain(
             strategy,
             found.of(strategy),
-            Valuation(facts=replay.facts, snapshot=readable(market.snapshot, at, replay.facts), session=session),
+            Valuation(facts=replay.facts, snapshot=look(at), session=session),
             paused=strategy.paused or found.basket.paused,
-            run=runs.get((strategy.id, None)),
+            run=run,
             alone=alone,
+            look=look,
         )
 
 

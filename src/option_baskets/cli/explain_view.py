@@ -38,7 +38,7 @@ def show_explanation(console: Console, told: Explanation) -> None:
         console.print()
         console.print(table)
     console.print()
-    for line in (*units_in_words(strategy, told.allocations), *told.notes):
+    for line in (*units_in_words(strategy, told.allocations), *told.notes, *_waits(told)):
         _say(console, line)
     if told.run is None:
         return
@@ -90,7 +90,7 @@ def _due(due: Due, days: tuple[Weekday, ...], dte: tuple[int, ...]) -> Iterator[
 
 def _prices(told: Explanation) -> Iterator[str]:
     strategy, reference = told.strategy, told.reference
-    at = _time(told.due.times.entry)
+    at = _time(told.chosen_at)
     if reference is None:
         yield f"Reference: no {strategy.reference} price of {strategy.underlying} at {at}."
     else:
@@ -132,6 +132,15 @@ def _parts(parts: tuple[Part, ...]) -> Table:
         orders = "one" if len(part.slices) == 1 else " + ".join(map(str, part.slices))
         table.add_row(part.account, part.leg, str(part.lots), str(part.quantity), orders)
     return table
+
+
+def _waits(told: Explanation) -> Iterator[str]:
+    for each in told.waits:
+        range_ = "" if each.low is None or each.high is None else f", which was {each.low:,.2f} to {each.high:,.2f}"
+        end = f"not by {_time(told.due.times.exit)}, so it is not entered"
+        if each.due is not None:
+            end = f"there at {_time(each.due)}"
+        yield f"{f'Leg {each.leg}' if each.leg else 'The strategy'} {each.what}{range_}: {end}."
 
 
 def _levels(levels: tuple[Level, ...], exit_: datetime) -> Table:

@@ -25,6 +25,7 @@ from option_baskets.domain.reference import ReferencePrice, reference_price
 from option_baskets.domain.resolve import Resolution, expiry_of, ranked_strikes, resolve
 from option_baskets.domain.run import LegPosition, Run
 from option_baskets.domain.session import Session, trading_days_after
+from option_baskets.engine.explain_waits import Look, Waited, waited
 from option_baskets.engine.valuation import Valuation
 
 RUNNERS_UP = 2
@@ -147,6 +148,9 @@ class Explanation:
     levels: tuple[Level, ...]
     run: Run | None
     """The day as it was replayed with all rules; None: it was not claimed."""
+    chosen_at: datetime
+    """When strikes were chosen: the entry, or the break a strategy waits for."""
+    waits: tuple[Waited, ...]
 
 
 def rules_of(strategy: Strategy) -> Iterator[RuleOf]:
@@ -189,18 +193,22 @@ def explain(
     paused: bool,
     run: Run | None,
     alone: Mapping[RuleOf, Run],
+    look: Look,
 ) -> Explanation:
-    """``valuation`` is of the strategy's entry; ``alone`` are the runs in which each rule stood alone."""
+    """``valuation`` is of the instant ``chosen_at`` tells, ``look`` of any of that day; ``alone`` are the runs in which
+    each rule stood alone."""
     snapshot, session = valuation.snapshot, valuation.session
     assert session is not None
     refusal: Refused | None = None
     choices: tuple[Choice, ...] = ()
     parts: tuple[Part, ...] = ()
     notes: tuple[str, ...] = ()
+    waits: tuple[Waited, ...] = ()
     try:
         resolution = resolve(strategy, snapshot, valuation.delta)
         choices, notes = tuple(_choices(strategy, resolution, valuation)), resolution.notes
         parts = tuple(_parts(strategy, allocations, resolution, snapshot))
+        waits = tuple(waited(strategy, run, resolution, look)) if run is not None else ()
     except Refused as refused:
         refusal = refused
     return Explanation(
@@ -215,6 +223,8 @@ def explain(
         parts=parts,
         levels=tuple(_levels(strategy, run, alone)) if run is not None else (),
         run=run,
+        chosen_at=snapshot.at,
+        waits=waits,
     )
 
 
