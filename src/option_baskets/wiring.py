@@ -64,6 +64,7 @@ class Embedded:
     """The platform in one process: SQLite tables, an in-process bus, and a paper exchange with a file of its own.
 
     ``threaded`` and ``durable`` are for real time; simulated time wants neither thread nor fsync to decide anything.
+    ``exchange`` may be one that lives elsewhere.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Embedded:
         self.clock = clock
         self.table = SqliteTable.open(data / TRADING_FILE, now=clock.now, threaded=threaded, durable=durable)
         self.books = Books(self.table)
-        self.exchange = PaperExchange(
+        self.exchange = exchange or PaperExchange(
             data / PAPER_FILE,
             market.feed,
             clock,

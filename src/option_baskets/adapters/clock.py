@@ -22,6 +22,8 @@ from option_baskets.domain.errors import Halt, Invalid
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+Led = Callable[[datetime | None], datetime]
+
 _MICROSECOND = timedelta(microseconds=1)
 LONGEST_NAP = 1.0
 """Seconds after which a sleeper looks at its clock again, so that a step of the machine's clock is noticed."""
@@ -84,13 +86,16 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
     Timers due at one instant run in the order they were set. Work given to an executor is finished before anything
     else goes on, so its duration decides nothing. Threads the loop does not know of are not waited for.
 
+    ``led`` takes the place of the jump where somebody else has the time: it is given the instant of the next due timer
+    (None: there is none) and returns the instant it is then, having called back whatever came meanwhile.
+
     Raises:
         Halt: no task can ever go on again; the message names those that wait.
     """
 
-    def __init__(self, start: datetime, speed: float | None = None) -> None:
+    def __init__(self, start: datetime, speed: float | None = None, *, led: Led | None = None) -> None:
         self._start = start
-        self._jumps = _Jumps(speed, self._waiting)
+        self._jumps = _Jumps(speed, self._waiting) if led is None else _Led(lambda due: self._led(led, due))
         self._sequence = itertools.count()
         super().__init__(self._jumps)
 
@@ -122,6 +127,10 @@ class SimulatedLoop(asyncio.SelectorEventLoop):
         except Exception as error:  # the caller awaits it, whatever it is
             future.set_exception(error)
         return future
+
+    def _led(self, led: Led, due: int | None) -> int:
+        at = led(None if due is None else self._start + due * _MICROSECOND)
+        return (at - self._start) // _MICROSECOND
 
     def _waiting(self) -> str:
         return ", ".join(sorted(task.get_name() for task in asyncio.all_tasks(self))) or "nothing"
@@ -200,6 +209,20 @@ class _Jumps(selectors.DefaultSelector):
                 return ready
         self.elapsed = elapsed
         return []
+
+
+class _Led(_Jumps):
+    """A selector that asks how far time is instead of moving it on."""
+
+    def __init__(self, led: Callable[[int | None], int]) -> None:
+        super().__init__(None, str)
+        self._led = led
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        ready = selectors.DefaultSelector.select(self, 0)
+        if not ready and timeout != 0:
+            self.elapsed = self._led(None if timeout is None else self.elapsed + round(timeout * 1e6))
+        return ready
 
 
 def _aware(at: datetime) -> datetime:
