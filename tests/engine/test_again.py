@@ -1,7 +1,7 @@
 """Entries again and lazy legs, end to end: real orders on the paper exchange and a flat account.
 
-The call is sold (or bought) at 100 and the put at 80 at 09:20, 2 lots of 65 each: 130 units; out at 09:35. A bar stamped
-09:22 ends at 09:23, so what its close sets off happens at 09:23.
+The call is sold (or bought) at 100 and the put at 80 at 09:20, 2 lots of 65 each: 130 units; out at 09:35. A bar
+stamped 09:22 ends at 09:23, so what its close sets off happens at 09:23.
 """
 
 from pathlib import Path
@@ -90,7 +90,7 @@ def test_it_is_entered_again_as_often_as_it_says_and_no_more(tmp_path: Path) -> 
 
 
 def test_reversed_it_is_bought_and_its_own_stop_lies_below(tmp_path: Path) -> None:
-    """Stopped at 125 and bought there; 125 x 0.75 = 93.75 stops the bought one, and the second time it is sold again."""
+    """Stopped at 125 and bought there; 125 x 0.75 = 93.75 stops the bought one; the second time it is sold."""
     of_call = steady("100", at0921="125", at0923="94", at0924="93.75", at0926="110")
     assert entries(play(tmp_path, legs(on_stop('reenter = "asap_reverse", times = 2')), {call(): of_call})) == [
         "SELL 130 26000 09:20 100.00, stop 09:22 125.00",
@@ -165,7 +165,7 @@ def test_cost_is_the_average_of_the_first_entry_of_its_own_contract(tmp_path: Pa
     ],
 )
 def test_with_momentum_it_waits_for_a_move_from_the_average_of_its_exit(tmp_path: Path, rule: str, again: str) -> None:
-    """Left at 125: 5 up is 130, reached by the bar 09:24 (129.95 is not there); 10 % down is 112.5, by the bar 09:26."""
+    """Left at 125: 5 up is 130, reached by the bar 09:24 (129.95 is short of it); 10 % down is 112.5, by 09:26."""
     of_call = steady("100", at0922="125", at0923="129.95", at0924="130", at0925="113", at0926="112.5", at0927="110")
     played = play(tmp_path, legs(on_stop(rule)), {call(): of_call})
     assert entries(played) == ["SELL 130 26000 09:20 100.00, stop 09:23 125.00", again]
@@ -276,7 +276,7 @@ def test_a_lazy_leg_that_nothing_woke_was_never_intended(tmp_path: Path) -> None
 
 
 def test_two_legs_that_name_it_wake_it_once_and_its_own_stop_enters_it_again(tmp_path: Path) -> None:
-    """Woken at 09:23 at 40 by the call's stop; the put's at 09:25 wakes nothing; its own stop at 50 comes again at 50."""
+    """Woken at 09:23 at 40 by the call's stop; the put's at 09:25 wakes nothing; its own at 50 enters it again."""
     lazy = with_lazy(
         legs(on_stop('wakes = ["late"]'), on_stop('wakes = ["late"]')),
         on_stop('reenter = "asap"'),
