@@ -19,7 +19,7 @@ from option_baskets.cli.limit_wording import (
 )
 from option_baskets.cli.wording import expiry_in_words, strike_in_words, units_in_words
 from option_baskets.domain.allocation import Allocation, lots_by_leg
-from option_baskets.domain.basket import Reference, Strategy, Weekday
+from option_baskets.domain.basket import OnFailure, Reference, Strategy, Weekday
 from option_baskets.domain.errors import Invalid
 
 
@@ -111,5 +111,6 @@ def _schedule(strategy: Strategy) -> str:
     if when.dte:
         words.append(f"{' or '.join(map(str, when.dte))} days to expiry")
     words += [f"measured from the {strategy.reference}"] * (strategy.reference is not Reference.SPOT)
+    words += ["what is filled is kept where a leg fails"] * (strategy.on_failure is OnFailure.KEEP)
     words += ["naked"] * strategy.naked + ["special sessions too"] * strategy.special_sessions
     return ", ".join(words + ["paused"] * strategy.paused)

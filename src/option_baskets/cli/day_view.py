@@ -129,7 +129,12 @@ def of_run(run: Run) -> Iterator[Happening]:
     for short in run.shortfalls:
         text = f"leg {short.leg}: {short.quantity} units not traded: {short.detail}"
         yield Happening(
-            at=run.entry_at, what=short.reason, strategy=name, account=short.account, text=text, style="yellow"
+            at=short.at or run.entry_at,
+            what=short.reason,
+            strategy=name,
+            account=short.account,
+            text=text,
+            style="yellow",
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
 from option_baskets.domain.restart import restarted
-from option_baskets.domain.run import Run
+from option_baskets.domain.run import Run, RunStatus
 from option_baskets.engine.messages import entry_message
 from option_baskets.ports import Clock, Queue, Write
 from option_baskets.store.books import Books
@@ -18,7 +18,7 @@ Change = Callable[[Run], tuple[Run, Sequence[Write]]]
 
 
 class OpenRuns:
-    """Every run that is not over. A change is committed before anybody sees it."""
+    """Every run that is not over. A change is committed before anybody sees it.
 
     The commit that closes a run claims the next cycle of a strategy that is entered again, with the message that
     enters it: whatever happens after it, there is one successor, and it is found.
@@ -30,6 +30,7 @@ class OpenRuns:
         self._queue = queue
         self._runs: dict[RunKey, Run] = {}
         self._locks: dict[RunKey, asyncio.Lock] = {}
+        self._changed: set[RunKey] = set()
 
     async def load(self, users: Iterable[str], day: date) -> None:
         """Take up the runs a former process left open, those of the day in whatever state the indexes are.
@@ -37,7 +38,7 @@ class OpenRuns:
         Args:
             users: whose runs of the day are read by key; one claimed a moment ago may not be in an index yet.
         """
-        self.adopt(await self._books.active_runs())
+        self.adopt(run for run in await self._books.active_runs() if run.date <= day)
         for runs in await asyncio.gather(*(self._books.runs_on(user, day) for user in users)):
             self.adopt(run for run in runs if not run.status.is_over)
 
@@ -51,6 +52,13 @@ class OpenRuns:
     def adopt(self, runs: Iterable[Run]) -> None:
         for run in runs:
             self._runs[run.user_id, run.id] = run
+            self._changed.add((run.user_id, run.id))
+
+    def changed(self) -> list[tuple[RunKey, Run | None]]:
+        """What is another run than at the last call, or no longer in hand (None)."""
+        changed = [(key, self._runs.get(key)) for key in self._changed]
+        self._changed.clear()
+        return changed
 
     def all(self) -> tuple[Run, ...]:
         """Open runs, ordered by user and id, so that whatever is done to all of them is done in one order."""
@@ -85,15 +93,14 @@ class OpenRuns:
         followed = restarted(after, self._clock.now())
         if followed is None:
             saved = await self._books.save_run(after, *writes, *self._history(before, after))
-            self._runs[key] = saved
+            self.adopt([saved])
             return saved
         after, successor = followed
         claim, claimed = self._books.put_run(successor)
         message = entry_message(claimed)
         history = self._history(before, after)
         saved = await self._books.save_run(after, *writes, *history, claim, self._queue.write(message))
-        self._runs[key] = saved
-        self.adopt([claimed])
+        self.adopt([saved, claimed])
         await self._queue.sent([message])
         return saved
 
@@ -101,7 +108,7 @@ class OpenRuns:
         """What the history keeps of the change: the run as it enters, and as it ends."""
         if after.positions and not before.positions:
             return [self._books.put_entry(after, after.entry_at)]
-        if after.status.is_over and after.positions:
+        if after.status.is_over and (after.positions or before.status is RunStatus.WAITING):
             return [self._books.put_exit(after, self._clock.now())]
         return ()
 
@@ -109,4 +116,5 @@ class OpenRuns:
         """Let go of the runs that are over; the store has them."""
         for key in [key for key, run in self._runs.items() if run.status.is_over]:
             del self._runs[key]
+            self._changed.add(key)
             self._locks.pop(key, None)
