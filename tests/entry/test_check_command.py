@@ -64,6 +64,13 @@ def test_units_that_are_multiplied_or_split_are_told_account_by_account(tmp_path
     assert any(" ".join(line.split()) == "1 SELL CE weekly ATM 25 % - 3 -" for line in lines)
 
 
+def test_what_becomes_of_a_failed_entry_is_said_where_it_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "kept.toml"
+    text = (ROOT / "examples" / "straddle-0920.toml").read_text(encoding="utf-8")
+    path.write_text(text.replace('exit = "15:15"', 'exit = "15:15"\non_failure = "keep"'), encoding="utf-8")
+    assert "what is filled is kept where a leg fails" in " ".join(check(str(path)).stdout.split())
+
+
 def test_all_problems_of_all_files_are_told_with_file_and_line_and_the_exit_code_is_one(tmp_path: Path) -> None:
     bad = tmp_path / "bad.toml"
     bad.write_text('[basket]\nname = "x"\ncapitol = 5\n', encoding="utf-8")
