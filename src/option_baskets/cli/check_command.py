@@ -10,7 +10,7 @@ from rich.table import Table
 
 from option_baskets.adapters.basket_file import BasketFile, load_basket_file
 from option_baskets.adapters.facts import load
-from option_baskets.cli.entry_wording import leg_wait_in_words, strategy_wait_in_words
+from option_baskets.cli.entry_wording import again_in_words, leg_wait_in_words, strategy_wait_in_words
 from option_baskets.cli.exit_wording import distance_in_words, leg_in_words, rupees_in_words, strategy_in_words
 from option_baskets.cli.limit_wording import (
     account_limits_in_words,
@@ -20,6 +20,7 @@ from option_baskets.cli.limit_wording import (
 from option_baskets.cli.wording import expiry_in_words, strike_in_words, units_in_words
 from option_baskets.domain.allocation import Allocation, lots_by_leg
 from option_baskets.domain.basket import OnFailure, Reference, Strategy, Weekday
+from option_baskets.domain.due import latest_mis_exits
 from option_baskets.domain.errors import Invalid
 
 
@@ -45,11 +46,12 @@ def command(ctx: click.Context, files: tuple[Path, ...], facts_dir: Path | None)
       baskets check --facts my-facts my-basket.toml
     """
     console = Console(highlight=False)
-    underlyings = load(facts_dir).names
+    facts = load(facts_dir)
+    latest_mis = latest_mis_exits(facts)
     wrong = 0
     for path in files:
         try:
-            found = load_basket_file(path, underlyings)
+            found = load_basket_file(path, facts.names, latest_mis)
         except Invalid as error:
             wrong += len(error.problems)
             click.echo(str(error), err=True)
@@ -73,7 +75,8 @@ def _print_meaning(found: BasketFile, console: Console) -> None:
         for line in units_in_words(strategy, found.of(strategy)):
             console.print(escape(line))
         waits = (strategy_wait_in_words(strategy), *map(leg_wait_in_words, strategy.legs))
-        for told in (*waits, *map(leg_in_words, strategy.legs), strategy_in_words(strategy)):
+        outs = (*map(leg_in_words, strategy.legs), strategy_in_words(strategy))
+        for told in (*waits, *outs, *again_in_words(strategy)):
             if told:
                 console.print(escape(told))
         for line in filter(None, map(allocation_limits_in_words, found.of(strategy))):

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from option_baskets.cli.entry_wording import again_in_words
 from option_baskets.cli.exit_wording import rupees_in_words, strategy_in_words
 from option_baskets.cli.wording import strike_in_words, units_in_words
 from option_baskets.domain.basket import Reference, Weekday
@@ -46,8 +47,8 @@ def show_explanation(console: Console, told: Explanation) -> None:
         console.print(_levels(told.levels, told.due.times.exit))
         console.print()
     whole = strategy_in_words(strategy)
-    if whole:
-        _say(console, whole)
+    for line in (*filter(None, [whole]), *again_in_words(strategy)):
+        _say(console, line)
     for line in _outcome(told.run):
         _say(console, line)
 
@@ -165,7 +166,8 @@ def _outcome(run: Run) -> Iterator[str]:
     for leg in run.positions:
         if leg.entry_price is None or leg.entry_time is None:
             continue
-        entry = f"{leg.account}: {leg.side} {leg.entered} of leg {leg.leg} at "
+        again = " again" * bool(leg.entry_number)
+        entry = f"{leg.account}: {leg.side} {leg.entered} of leg {leg.leg}{again} at "
         entry += f"{rupees(leg.entry_price):,} at {_time(leg.entry_time)}"
         if leg.exit_price is not None and leg.exit_time is not None:
             why = f"{leg.exit_reason}, {rupees_in_words(rupees(leg.gross))} before charges"

@@ -57,14 +57,16 @@ def resolve(
     return _Resolver(strategy, snapshot, deltas, before).resolution(legs)
 
 
-def ranked_strikes(strategy: Strategy, snapshot: Snapshot, deltas: Deltas) -> dict[str, tuple[Decimal, ...]]:
+def ranked_strikes(
+    strategy: Strategy, snapshot: Snapshot, deltas: Deltas, legs: Collection[str] | None = None
+) -> dict[str, tuple[Decimal, ...]]:
     """For every leg chosen by a premium or a delta its eligible strikes, the chosen one first, then the next best.
 
     Raises:
         Refused: as ``resolve``.
     """
     resolver = _Resolver(strategy, snapshot, deltas, {})
-    resolver.resolution()
+    resolver.resolution(legs)
     return {leg: tuple(sorted(ranks, key=ranks.__getitem__)) for leg, ranks in resolver.ranks.items()}
 
 

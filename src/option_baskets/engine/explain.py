@@ -154,16 +154,16 @@ class Explanation:
 
 
 def rules_of(strategy: Strategy) -> Iterator[RuleOf]:
-    """Every rule that can close something before the exit time."""
+    """Every rule that can close something before the exit time; those of lazy legs never stand alone."""
     of_leg = ((Rule.STOP, "stop"), (Rule.TRAIL, "trail"), (Rule.TARGET, "target"))
-    for leg in strategy.legs:
+    for leg in _entered(strategy):
         yield from (RuleOf(rule=rule, leg=leg.id) for rule, name in of_leg if getattr(leg, name) is not None)
     of_all = ((Rule.STRATEGY_STOP, "stop"), (Rule.STRATEGY_TARGET, "target"), (Rule.LOCK, "lock"))
     yield from (RuleOf(rule=rule) for rule, name in of_all if getattr(strategy.exits, name) is not None)
 
 
 def only(strategy: Strategy, kept: RuleOf) -> Strategy:
-    """The strategy with this rule and no other; a trail keeps the stop it moves."""
+    """The strategy with this rule and no other, which sets nothing off; a trail keeps the stop it moves."""
     exits = strategy.exits
     alone = StrategyExits(
         stop=exits.stop if kept.rule is Rule.STRATEGY_STOP else None,
@@ -179,10 +179,17 @@ def only(strategy: Strategy, kept: RuleOf) -> Strategy:
             stop=leg.stop if kept.leg == leg.id and kept.rule in {Rule.STOP, Rule.TRAIL} else None,
             trail=leg.trail if kept.leg == leg.id and kept.rule is Rule.TRAIL else None,
             target=leg.target if kept.leg == leg.id and kept.rule is Rule.TARGET else None,
+            on_stop=None,
+            on_target=None,
         )
         for leg in strategy.legs
     )
     return replace(strategy, legs=legs, exits=alone)
+
+
+def _entered(strategy: Strategy) -> list[LegSpec]:
+    """The legs that no other one has to wake."""
+    return [leg for leg in strategy.legs if not leg.lazy]
 
 
 def explain(
@@ -205,7 +212,7 @@ def explain(
     notes: tuple[str, ...] = ()
     waits: tuple[Waited, ...] = ()
     try:
-        resolution = resolve(strategy, snapshot, valuation.delta)
+        resolution = resolve(strategy, snapshot, valuation.delta, legs=[leg.id for leg in _entered(strategy)])
         choices, notes = tuple(_choices(strategy, resolution, valuation)), resolution.notes
         parts = tuple(_parts(strategy, allocations, resolution, snapshot))
         waits = tuple(waited(strategy, run, resolution, look)) if run is not None else ()
@@ -272,8 +279,9 @@ def _reference(strategy: Strategy, snapshot: Snapshot) -> ReferencePrice | None:
 
 def _choices(strategy: Strategy, resolution: Resolution, valuation: Valuation) -> Iterator[Choice]:
     snapshot = valuation.snapshot
-    ranked = ranked_strikes(strategy, snapshot, valuation.delta)
-    for leg in strategy.legs:
+    legs = _entered(strategy)
+    ranked = ranked_strikes(strategy, snapshot, valuation.delta, [leg.id for leg in legs])
+    for leg in legs:
         contract = resolution.contracts[leg.id]
         by_delta = leg.strike is not None and leg.strike.rule is StrikeRule.DELTA
 
@@ -302,6 +310,8 @@ def _parts(
 ) -> Iterator[Part]:
     for allocation in sorted(allocations, key=lambda each: (each.priority, each.id)):
         for leg, lots in lots_by_leg(strategy, allocation, allocations).items():
+            if strategy.leg(leg).lazy:
+                continue
             listing = snapshot.listing(resolution.contracts[leg])
             assert listing is not None  # resolve() refuses what is not listed
             sliced = slices(lots, listing.lot_size, listing.freeze_quantity)
@@ -316,7 +326,7 @@ def _levels(strategy: Strategy, run: Run, alone: Mapping[RuleOf, Run]) -> Iterat
             yield Level(of=of, account="", price=None, profit=None, fired=first, fill=None)
             continue
         for position in run.positions:
-            if position.leg == of.leg and position.entered:
+            if position.key == (of.leg, position.account, 0) and position.entered:
                 twin = next((each for each in fired if each.key == position.key), None)
                 yield _level(strategy.leg(of.leg), of, position, twin)
 
