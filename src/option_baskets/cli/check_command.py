@@ -12,6 +12,7 @@ from option_baskets.adapters.basket_file import BasketFile, load_basket_file
 from option_baskets.adapters.facts import load
 from option_baskets.cli.entry_wording import again_in_words, leg_wait_in_words, strategy_wait_in_words
 from option_baskets.cli.exit_wording import distance_in_words, leg_in_words, rupees_in_words, strategy_in_words
+from option_baskets.cli.holding_wording import held_in_words, span_in_words
 from option_baskets.cli.limit_wording import (
     account_limits_in_words,
     allocation_limits_in_words,
@@ -110,10 +111,11 @@ def _legs(strategy: Strategy, allocations: tuple[Allocation, ...]) -> Table:
 def _schedule(strategy: Strategy) -> str:
     when = strategy.schedule
     days = "every weekday" if when.days == tuple(Weekday) else " ".join(day.title() for day in when.days)
-    words = [strategy.underlying, f"{when.entry:%H:%M} to {when.exit:%H:%M}", days]
+    words = [strategy.underlying, span_in_words(when), days]
     if when.dte:
         words.append(f"{' or '.join(map(str, when.dte))} days to expiry")
     words += [f"measured from the {strategy.reference}"] * (strategy.reference is not Reference.SPOT)
     words += ["what is filled is kept where a leg fails"] * (strategy.on_failure is OnFailure.KEEP)
+    words += held_in_words(strategy)
     words += ["naked"] * strategy.naked + ["special sessions too"] * strategy.special_sessions
     return ", ".join(words + ["paused"] * strategy.paused)

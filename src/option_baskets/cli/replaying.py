@@ -21,6 +21,7 @@ from option_baskets.adapters.feeds.canonical import file_name
 from option_baskets.adapters.feeds.recorded import RecordedFeed
 from option_baskets.cli.replay_state import ReplayState
 from option_baskets.domain.cadence import Cadence, instants
+from option_baskets.domain.due import latest_mis_exits
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.session import IST, Session, with_halts
@@ -67,7 +68,7 @@ class Replay:
             Invalid: a basket file is wrong, or no recorded day lies in the range.
         """
         known = load(facts)
-        baskets = tuple(load_basket_file(path, known.names) for path in files)
+        baskets = read_baskets(files, known)
         feed = RecordedFeed(directory, stale=timedelta(seconds=stale) if stale else None)
         recorded = feed.sessions()
         days = [day for day in recorded if (first is None or day >= first) and (last is None or day <= last)]
@@ -135,6 +136,16 @@ class Replay:
                 await asyncio.shield(machine.close())
 
         return run_simulated(main, self.sessions[0].starts, speed)
+
+
+def read_baskets(files: Sequence[Path], facts: Facts) -> tuple[BasketFile, ...]:
+    """The basket files, checked against the facts.
+
+    Raises:
+        Invalid: as ``load_basket_file``.
+    """
+    latest_mis = latest_mis_exits(facts)
+    return tuple(load_basket_file(path, facts.names, latest_mis) for path in files)
 
 
 def write_json(records: Sequence[DayRecord], out: Path) -> None:

@@ -54,13 +54,12 @@ def command(
       baskets run examples/*.toml --speed max --data /tmp/try      a whole day in seconds
       baskets run a.toml --market recorded:days --speed 60         a recorded day, as it happened
     """
-    from option_baskets.adapters.basket_file import load_basket_file
     from option_baskets.adapters.cadence import load_cadence
     from option_baskets.adapters.facts import load
     from option_baskets.adapters.feeds.recorded import RecordedFeed
     from option_baskets.cli.day_view import Live, show_day, show_result
     from option_baskets.cli.progress import ticking
-    from option_baskets.cli.replaying import require_writable, write_json
+    from option_baskets.cli.replaying import read_baskets, require_writable, write_json
     from option_baskets.cli.running import Running, Speed
     from option_baskets.cli.terminal import tell_of_alerts, terminal
     from option_baskets.domain.errors import Invalid
@@ -80,7 +79,7 @@ def command(
     known = load(facts)
     running = Running(
         data=data,
-        baskets=tuple(load_basket_file(path, known.names) for path in files),
+        baskets=read_baskets(files, known),
         facts=known,
         speed=Speed(speed),
         recorded=RecordedFeed(Path(folder)) if folder else None,

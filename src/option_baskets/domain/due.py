@@ -83,6 +83,13 @@ def own_times(strategy: Strategy, session: Session) -> Times:
     return Times(entry=at(session.date, schedule.entry), exit=at(session.date, schedule.exit))
 
 
+def latest_mis_exits(facts: Facts) -> dict[str, time]:
+    """By broker, the last time for an exit of an MIS position by the row that holds from now on."""
+    lasting = [row for row in facts.square_offs if row.effective_to is None]
+    found = {broker: latest_mis_exit(facts, broker, date.max) for broker in sorted({row.broker for row in lasting})}
+    return {broker: latest for broker, latest in found.items() if latest is not None}
+
+
 def latest_mis_exit(facts: Facts, broker: str, on: date) -> time | None:
     """The last time of day for an exit of an MIS position at a broker; None where its square-off is not known."""
     row = in_force((row for row in facts.square_offs if row.broker == broker), on)

@@ -92,7 +92,7 @@ async def _newest(trading: Trading, run: Run, snapshot: Snapshot) -> Run:
     if plan.strategy == run.strategy or (run.cycle and plan.strategy.schedule == run.strategy.schedule):
         return newest
     assert trading.session is not None
-    due_at = when(trading, trading.session, plan.strategy, snapshot)
+    due_at = when(trading, trading.session, plan.strategy, snapshot, [each.account for each in allocations])
     if due_at is None:
         raise Refused(Reason.NOT_DUE, f"{run.strategy.name} was changed after it was scheduled and is not due today")
     if not trading.session.is_trading(due_at.entry):

@@ -2,9 +2,11 @@
 
 import re
 import tomllib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from datetime import time
 from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType
 
 from option_baskets.adapters.basket_file.document import BasketFile, read_document
 from option_baskets.adapters.basket_file.fields import Fields, Report, shown
@@ -14,13 +16,17 @@ from option_baskets.domain.errors import Invalid, Problem
 __all__ = ["BasketFile", "load_basket_file", "parse_basket"]
 
 _MOST_BYTES = 1_000_000
+_NOT_KNOWN: Mapping[str, time] = MappingProxyType({})
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
 
-def load_basket_file(path: Path, underlyings: Collection[str] | None = None) -> BasketFile:
+def load_basket_file(
+    path: Path, underlyings: Collection[str] | None = None, latest_mis: Mapping[str, time] = _NOT_KNOWN
+) -> BasketFile:
     """Read and check a basket file.
 
-    ``underlyings`` are the names we have facts of; None checks no names.
+    ``underlyings`` are the names we have facts of; None checks no names. ``latest_mis`` is the last time for an MIS
+    exit by broker; a broker that is not in it is not checked here, only on the day.
 
     Raises:
         Invalid: the file cannot be read, or anything in it is wrong; every problem found, with file and line.
@@ -42,17 +48,23 @@ def load_basket_file(path: Path, underlyings: Collection[str] | None = None) -> 
         raise _unreadable(
             path, f"byte {content[error.start]:#04x} is not UTF-8; save the file as UTF-8", line
         ) from None
-    return parse_basket(text, underlyings, file=str(path))
+    return parse_basket(text, underlyings, latest_mis, file=str(path))
 
 
-def parse_basket(text: str, underlyings: Collection[str] | None = None, *, file: str = "") -> BasketFile:
+def parse_basket(
+    text: str,
+    underlyings: Collection[str] | None = None,
+    latest_mis: Mapping[str, time] = _NOT_KNOWN,
+    *,
+    file: str = "",
+) -> BasketFile:
     """As ``load_basket_file``, of a text; ``file`` only names it in problems."""
     if not text.strip():
         raise _unreadable(Path(file), "the file is empty; start from one of the examples")
     try:
         document = _toml(text, file)
         report = Report(file, lines_of_keys(text))
-        found = read_document(Fields(document, "", report), underlyings)
+        found = read_document(Fields(document, "", report), underlyings, latest_mis)
     except RecursionError:
         raise _unreadable(Path(file), "nested too deeply to be a basket file") from None
     report.raise_if_any()

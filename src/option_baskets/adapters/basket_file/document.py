@@ -2,12 +2,15 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import time
 from decimal import Decimal
 from enum import StrEnum
 from functools import partial
+from types import MappingProxyType
 
 from option_baskets.adapters.basket_file.dynamic import check_one_policy, check_policies, read_policies
 from option_baskets.adapters.basket_file.fields import Fields, one_of, shown
+from option_baskets.adapters.basket_file.holding import check_product
 from option_baskets.adapters.basket_file.limits import check_limits, read_allocation_limits
 from option_baskets.adapters.basket_file.names import slug
 from option_baskets.adapters.basket_file.plan import read_strategy
@@ -48,7 +51,9 @@ class BasketFile:
         return tuple(each for each in self.allocations if each.strategy_id == strategy.id)
 
 
-def read_document(fields: Fields, underlyings: Collection[str] | None) -> BasketFile:
+def read_document(
+    fields: Fields, underlyings: Collection[str] | None, latest_mis: Mapping[str, time] = MappingProxyType({})
+) -> BasketFile:
     """The content of a file's outermost table; while its report has any problem the result must not be used."""
     fields.fixed("format", FORMAT, "is not a format this version reads")
     basket = _basket(fields)
@@ -75,6 +80,8 @@ def read_document(fields: Fields, underlyings: Collection[str] | None) -> Basket
             for path, message in problems:
                 strategy_fields.add(path, message)
             check_limits(strategy_fields, strategy, own)
+            used = {each.account for each in own.values()}
+            check_product(strategy_fields, strategy, [each for each in accounts if each.id in used], latest_mis)
         strategies.append(strategy)
         allocations += sorted(own.values(), key=lambda each: each.priority)
     fields.close()

@@ -12,6 +12,7 @@ from option_baskets.adapters.basket_file.exits import (
     read_strategy_exits,
 )
 from option_baskets.adapters.basket_file.fields import Fields, one_of, shown
+from option_baskets.adapters.basket_file.holding import check_holding, read_holding
 from option_baskets.adapters.basket_file.restart import check_restart, read_restart
 from option_baskets.adapters.basket_file.strike import read_strike
 from option_baskets.adapters.basket_file.waits import check_waits, read_breakout, read_wait
@@ -20,6 +21,7 @@ from option_baskets.domain.basket import (
     ExpiryRule,
     LegSpec,
     OnFailure,
+    Product,
     Reference,
     Schedule,
     Series,
@@ -51,6 +53,8 @@ def read_strategy(
         on_failure=fields.choice("on_failure", OnFailure, OnFailure.UNWIND, OnFailure.UNWIND),
         entry_grace_seconds=fields.integer("entry_grace_seconds", 60, 60, most=3600),
         slippage_limit_percent=_slippage_limit(fields),
+        product=fields.choice("product", Product, Product.NRML, Product.NRML),
+        settle=fields.flag("settle"),
         paused=fields.flag("paused"),
         exits=read_strategy_exits(fields),
         restart=read_restart(fields),
@@ -59,6 +63,7 @@ def read_strategy(
         reenter_until=fields.optional_clock("reenter_until", "14:30"),
         legs=_legs(fields),
     )
+    check_holding(fields, strategy)
     check_strategy_exits(fields, strategy.exits, strategy.legs)
     check_restart(fields, strategy)
     check_waits(fields, strategy)
@@ -89,9 +94,7 @@ def _schedule(fields: Fields, *, special_sessions: bool) -> Schedule:
             if fields.is_good(key) and not EARLIEST <= at <= LATEST:
                 outside = f'"{at:%H:%M}" is outside trading hours ({hours})'
                 fields.add(key, f"{outside}; move it or set special_sessions = true")
-    if entry >= exit_ and fields.is_good("entry") and fields.is_good("exit"):
-        fields.add("exit", f'"{exit_:%H:%M}" is not after the entry at "{entry:%H:%M}"; both are of the same day')
-    return Schedule(entry=entry, exit=exit_, days=days, dte=dte)
+    return read_holding(fields, Schedule(entry=entry, exit=exit_, days=days, dte=dte))
 
 
 def _days(fields: Fields) -> tuple[Weekday, ...]:
