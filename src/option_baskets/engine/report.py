@@ -12,6 +12,7 @@ from decimal import Decimal
 from option_baskets.domain.basket import BrokerAccount
 from option_baskets.domain.charges import Charges, day_rounding, order_charges
 from option_baskets.domain.contract import Contract
+from option_baskets.domain.dynamic import UnitsOfDay
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.instrument import exchange_of
 from option_baskets.domain.losses import Over
@@ -21,6 +22,7 @@ from option_baskets.domain.run import LegPosition, Run
 from option_baskets.domain.session import IST
 from option_baskets.domain.settlement import settlement_charges
 from option_baskets.engine.attribution import is_on, orders_on, realised, runs_of, settled_on
+from option_baskets.engine.dynamic_report import given_as_json, units_as_json
 from option_baskets.store.books import Alert, Books, Fence, Refusal
 
 SCHEMA = 1
@@ -75,6 +77,8 @@ class DayRecord:
     alerts: tuple[Alert, ...]
     fences: tuple[Fence, ...] = ()
     """Where nothing more was entered that day, and what was open was closed."""
+    units: tuple[UnitsOfDay, ...] = ()
+    """How policies divided units for the day."""
 
     @property
     def profit(self) -> Profit:
@@ -117,7 +121,15 @@ async def record_of(
         refusals=tuple(await books.refusals(user_id, day)),
         alerts=tuple(await books.alerts(user_id, day)),
         fences=tuple(sorted(await books.fences(user_id, day), key=lambda fence: (fence.at, fence.subject))),
+        units=await _units_of(books, user_id, day),
     )
+
+
+async def _units_of(books: Books, user_id: str, day: date) -> tuple[UnitsOfDay, ...]:
+    """Those of the policies there are now, by basket, in the order of its file."""
+    policies = [(basket.id, policy.id) for basket in await books.baskets(user_id) for policy in basket.dynamic]
+    found = [await books.units(user_id, basket, policy, day) for basket, policy in policies]
+    return tuple(record for record in found if record is not None and record.date == day)
 
 
 def charges_of(
@@ -198,6 +210,7 @@ def _day(day: DayRecord, *, with_open: bool) -> Json:
         "refused": [_refusal(refusal) for refusal in day.refusals],
         "alerts": [_alert(alert) for alert in day.alerts],
         "fences": [_fence(fence) for fence in day.fences],
+        "dynamic": [units_as_json(record) for record in day.units],
         **_profit(day.profit),
     }
 
@@ -218,6 +231,7 @@ def _run(record: RunAccount, day: date, *, with_open: bool) -> Json:
         "status": run.status,
         "reason": run.reason,
         "detail": run.detail,
+        "dynamic": given_as_json(run.dynamic),
         "legs": [_leg(leg) for leg in legs],
         "carried": [_carried(leg) for leg in entered if leg.open],
         "settled": [_settled(leg) for leg in settled_on(run, day)],
