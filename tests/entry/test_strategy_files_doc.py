@@ -103,6 +103,8 @@ NO_SUCH_KEY = {
     "strategy stop": framed("strategy", "stop = { rupees = 1, unknown = 1 }\n"),
     "lock": framed("strategy", "lock = { at = 1, keep = 0, unknown = 1 }\n"),
     "lock trail": framed("strategy", "lock = { at = 1, keep = 0, trail = { every = 1, by = 1, unknown = 1 } }\n"),
+    "wait": framed("leg", "wait = { points = 1, unknown = 1 }\n"),
+    "breakout": framed("strategy", 'breakout = { until = "09:45", unknown = 1 }\n'),
     "allocations": framed("allocations", ALLOCATIONS + "unknown = 1\n"),
 }
 
