@@ -173,10 +173,13 @@ async def _risen(trading: Trading, user_id: str, basket: str, made: dict[Subject
 
 
 async def _mark(trading: Trading, user_id: str, basket: str) -> HighWater:
-    """The basket's mark up to the day before this, read once a day."""
+    """The basket's mark up to the day before this, read once a day. The first is stored: counting begins there."""
     if (user_id, basket) not in trading.guard.highs:
         yesterday = trading.close_of_day().date() - timedelta(days=1)
-        mark = await trading.books.high_water(user_id, basket) or HighWater(counted=yesterday)
+        mark = await trading.books.high_water(user_id, basket)
+        if mark is None:
+            mark = HighWater(counted=yesterday)
+            await trading.books.commit(trading.books.put_high_water(user_id, basket, mark))
         missed = await _missed(trading, user_id, basket, mark, yesterday)
         trading.guard.highs[user_id, basket] = mark.closed(yesterday, missed) if missed else mark
     return trading.guard.highs[user_id, basket]
