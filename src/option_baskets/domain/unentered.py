@@ -25,7 +25,7 @@ def not_entered(
             leg=each.leg,
             account=each.account,
             quantity=each.lots * lot_size_of(strategy, strategy.leg(each.leg), each.contract, snapshot),
-            reason=reason,
+            reason=Reason.AT_OR_AFTER_EXIT if each.due is not None and reason is Reason.NOT_TRIGGERED else reason,
             detail=detail or each.detail,
             at=at,
         )
