@@ -85,6 +85,7 @@ def test_every_key_says_what_it_holds() -> None:
 
 GOOD = (ROOT / "examples" / "straddle-0920.toml").read_text(encoding="utf-8")
 STRIKE = 'strike = { rule = "atm", offset = 0 }'
+STOPPED = "stop = { percent = 25 }\non_stop = {"
 BAD = {
     "an unknown key at the top": ("format = 1", "formats = 1"),
     "another format": ("format = 1", "format = 2"),
@@ -125,6 +126,11 @@ BAD = {
     "a stop of both kinds": ("stop = { percent = 25 }", "stop = { percent = 25, points = 5 }"),
     "a stop of no kind": ("stop = { percent = 25 }", "stop = {}"),
     "a stop that is a number": ("stop = { percent = 25 }", "stop = 25"),
+    "an unknown way to come again": ("stop = { percent = 25 }", f'{STOPPED} reenter = "soon" }}'),
+    "points at once": ("stop = { percent = 25 }", f'{STOPPED} reenter = "asap", points = 5 }}'),
+    "too often again": ("stop = { percent = 25 }", f'{STOPPED} reenter = "cost", times = 21 }}'),
+    "a leg that is a number": ("stop = { percent = 25 }", f"{STOPPED} wakes = [2] }}"),
+    "a cut-off that is no time": ('exit = "15:15"', 'exit = "15:15"\nreenter_until = "2 pm"'),
     "lots of both kinds": ("lots = 2", 'lots = 2\nleg_lots = { "1" = 2 }'),
     "no lots": ("lots = 2", ""),
     "zero lots": ("lots = 2", "lots = 0"),

@@ -147,13 +147,13 @@ def _planned(found: "BasketFile", strategy: "Strategy", recorded: RecordedDay, a
     from option_baskets.domain.resolve import resolve
 
     valuation = recorded.valued(at or strategy.schedule.entry)
-    contracts = resolve(strategy, valuation.snapshot, valuation.delta).contracts
-    by_account = {
-        allocation.account: valuation.holdings(
-            strategy, contracts, lots_by_leg(strategy, allocation, found.of(strategy))
-        )
-        for allocation in found.of(strategy)
-    }
+    entered = [leg.id for leg in strategy.legs if not leg.lazy]
+    contracts = resolve(strategy, valuation.snapshot, valuation.delta, legs=entered).contracts
+    by_account = {}
+    for allocation in found.of(strategy):
+        lots = lots_by_leg(strategy, allocation, found.of(strategy))
+        planned = {leg: count for leg, count in lots.items() if leg in entered}
+        by_account[allocation.account] = valuation.holdings(strategy, contracts, planned)
     charged_as = {account.id: account.charges_as for account in found.accounts}
     charges: Decimal | None = Decimal(0)
     for account, holdings in by_account.items():

@@ -76,6 +76,11 @@ def check_leg_again(fields: Fields, leg: LegSpec) -> None:
     ):
         if again is not None and rule is None and not fields.has(key):
             fields.add(f"on_{key}", f"this leg has no {key}; write one, for example {way_out}, or remove on_{key}")
+    for key, waits in (("wait", leg.wait), ("breakout", leg.breakout)):
+        if leg.lazy and waits is not None:
+            fields.add(
+                key, "a lazy leg is entered when another leg wakes it and waits for nothing; remove this, or lazy"
+            )
 
 
 def check_again(fields: Fields, strategy: Strategy) -> None:
@@ -92,7 +97,7 @@ def check_again(fields: Fields, strategy: Strategy) -> None:
                     fields.add(f"legs[{index}].{key}.wakes[{number}]", problem)
         measured = leg.strike.leg if leg.strike is not None else None
         if measured in lazy and not leg.lazy:
-            way_out = "measure from a leg that is entered, or make this one lazy too"
+            way_out = "measure from a leg that is entered, or write lazy = true in this one too"
             fields.add(f"legs[{index}].strike.leg", f'"{measured}" is lazy and has no strike until it wakes; {way_out}')
     if len(fields.report.problems) == before:
         _check_woken(fields, legs)
