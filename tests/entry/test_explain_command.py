@@ -336,7 +336,7 @@ def test_a_level_that_is_waited_for_is_told_with_when_it_was_reached(tmp_path: P
     basket = basket.replace('type = "PE"', 'type = "PE"\n  wait = { percent = -5 }')
     told = lines(explained(basket_of(tmp_path, basket), record(tmp_path / "days", prices)))
     assert f"Leg 1 waits for {call().name} at 110.00 or more, from 100.00 at 09:20: there at 09:24." in told
-    never = "not by 09:35, so it is not entered."
+    never = "not entered (not_triggered)."
     assert f"Leg 2 waits for {put().name} at 76.00 or less, from 80.00 at 09:20: {never}" in told
     assert "one: SELL 130 of leg 1 at 110.00 at 09:24; out at 110.00 at 09:35 (time, ₹0.00 before charges)" in told
 

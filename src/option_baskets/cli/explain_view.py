@@ -138,9 +138,7 @@ def _parts(parts: tuple[Part, ...]) -> Table:
 def _waits(told: Explanation) -> Iterator[str]:
     for each in told.waits:
         range_ = "" if each.low is None or each.high is None else f", which was {each.low:,.2f} to {each.high:,.2f}"
-        end = f"not by {_time(told.due.times.exit)}, so it is not entered"
-        if each.due is not None:
-            end = f"there at {_time(each.due)}"
+        end = f"there at {_time(each.due)}" if each.due is not None else f"not entered ({each.reason})"
         yield f"{f'Leg {each.leg}' if each.leg else 'The strategy'} {each.what}{range_}: {end}."
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from option_baskets.domain.basket import Strategy
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.pending import Trigger
+from option_baskets.domain.reasons import Reason
 from option_baskets.domain.resolve import Resolution
 from option_baskets.domain.run import Run
 from option_baskets.domain.triggers import widened
@@ -28,7 +29,9 @@ class Waited:
     low: Decimal | None
     high: Decimal | None
     due: datetime | None
-    """When it happened on the first account."""
+    """When it was entered for it, on the first account."""
+    reason: Reason | None
+    """Why it was not entered."""
 
 
 def chosen_at(strategy: Strategy, run: Run | None, entry: datetime) -> datetime:
@@ -58,6 +61,7 @@ def waited(strategy: Strategy, run: Run, resolution: Resolution, look: Look) -> 
             low=seen.low if seen.recording is not None else None,
             high=seen.high if seen.recording is not None else None,
             due=min((each.due for each in own if each.due is not None), default=None),
+            reason=next((each.reason for each in run.shortfalls if together or each.leg == pending.leg), run.reason),
         )
 
 
