@@ -14,16 +14,20 @@ so the net loss is 92.14 more than the gross one.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from option_baskets.cli import main
+from option_baskets.domain.ids import Action
 from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.run import Run, RunStatus
 from option_baskets.engine.report import as_json
 from tests.engine.test_out_rules import PLAIN, TWO
 from tests.engine.test_recovery import Killed, Life, dying, sending_of
-from tests.engine.tiny_day import Bars, Played, Prices, call, play_day, put, record, steady
+from tests.engine.tiny_day import LISTED, LOT, Bars, Played, Prices, call, play_day, put, record, steady
 
 LOTS = '  account = "one"\n  lots = 2\n'
 STRATEGY = PLAIN[PLAIN.index("[[strategies]]") :]
@@ -184,9 +188,9 @@ def test_an_allocation_that_is_stopped_leaves_other_strategies_of_the_account_al
 
 
 FENCED = (
-    again(limited(basket="max_daily_loss = 5000"), entry="09:22").replace("09:20", "09:17").replace("09:35", "09:24")
+    again(limited(basket="max_daily_loss = 5000"), entry="09:21").replace("09:20", "09:17").replace("09:35", "09:22")
 )
-"""In at 09:17, at its limit at 09:19, fenced when the second is due at 09:22."""
+"""In at 09:17, at its limit at 09:19, fenced when the second is due at 09:21."""
 
 
 @pytest.mark.usefixtures("burial")
@@ -194,11 +198,11 @@ FENCED = (
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_killed_after_any_commit_the_fence_stands_and_the_day_ends_the_same(tmp_path: Path) -> None:
     prices: Prices = {
-        "NIFTY": steady("26010", end="09:26"),
-        call(): steady("100", end="09:26", at0918="140", at0921="100"),
-        put(): steady("80", end="09:26"),
+        "NIFTY": steady("26010", end="09:24"),
+        call(): steady("100", end="09:24", at0918="140"),
+        put(): steady("80", end="09:24"),
     }
-    days = record(tmp_path / "days", prices, hours="09:15-09:26")
+    days = record(tmp_path / "days", prices, hours="09:15-09:24")
     whole = play_day(days, tmp_path / "whole", FENCED)
     assert ended(whole) == "basket_stop 09:19 140.00"
     assert run_of(whole, "second").reason is Reason.BASKET_STOPPED
@@ -238,3 +242,102 @@ def test_a_margin_above_its_percentage_of_the_capital_is_not_entered(tmp_path: P
     assert (played.run.status, played.run.reason) == (RunStatus.SKIPPED, Reason.MAX_MARGIN)
     assert played.orders == ()
     assert ended(play(tmp_path / "roomy", limited(allocation="max_margin_percent = 300"))) == "time 09:35 100.00"
+
+
+AGAIN = PLAIN.replace(
+    'type = "CE"\n  strike = { rule = "atm" }',
+    'type = "CE"\n  strike = { rule = "atm" }\n  stop = { points = 20 }\n  on_stop = { reenter = "asap", times = 5 }',
+)
+"""The call is sold again whenever its stop has fired: at 120, then 140 and so on."""
+RISING = {"at0922": "120", "at0924": "140", "at0926": "160"}
+
+
+def calls_entered(played: Played) -> list[str]:
+    return [
+        f"{leg.entry_time:%H:%M} {leg.entry_price:.2f}"
+        for leg in played.run.positions
+        if leg.leg == "1" and leg.entry_time is not None
+    ]
+
+
+def test_entries_again_count_as_trades_and_exits_do_not(tmp_path: Path) -> None:
+    """Two legs and one entry again are three trades; the fourth is not made, and all are closed regardless."""
+    played = play(tmp_path, limited(allocation="max_daily_trades = 3", of=AGAIN), of_call=steady("100", **RISING))
+    assert calls_entered(played) == ["09:20 100.00", "09:23 120.00"]
+    assert [(short.leg, short.reason) for short in played.run.shortfalls] == [("1", Reason.MAX_DAILY_TRADES)]
+    assert [(each.account, each.reason) for each in played.day.refusals] == [("one", Reason.MAX_DAILY_TRADES)]
+    assert ended(played, leg="2") == "time 09:35 80.00"
+    free = play(tmp_path / "free", AGAIN, of_call=steady("100", **RISING))
+    assert len(calls_entered(free)) == 4
+
+
+def test_slices_of_one_entry_are_one_trade(tmp_path: Path) -> None:
+    """30 lots are 1,950 units, above the freeze quantity of 1,800: two orders a leg, four together."""
+    prices: Prices = {"NIFTY": steady("26010"), call(): steady("100"), put(): steady("80")}
+    listings = [replace(each, freeze_quantity=1800) for each in LISTED]
+    days = record(tmp_path / "days", prices, listings=listings)
+    basket = limited(allocation="max_daily_trades = 2").replace("lots = 2", "lots = 30")
+    played = play_day(days, tmp_path / "data", basket)
+    assert ended(played) == "time 09:35 100.00"
+    assert sum(order.intent.action is Action.ENTER for order in played.orders) == 4
+
+
+LAZY = """
+  [[strategies.legs]]
+  id = "3"
+  side = "BUY"
+  type = "CE"
+  ratio = 2
+  lazy = true
+  strike = { rule = "atm", offset = 2 }
+"""
+
+
+def test_lots_count_over_all_open_legs_and_a_leg_that_would_pass_the_limit_stays_out(tmp_path: Path) -> None:
+    """The stopped call wakes four lots; with the put's two they are six, and five are allowed."""
+    woken = AGAIN.replace('{ reenter = "asap", times = 5 }', '{ wakes = ["3"] }').replace(
+        "  [[strategies.allocations]]", f"{LAZY}  [[strategies.allocations]]"
+    )
+    prices: Prices = {
+        "NIFTY": steady("26010"),
+        call(): steady("100", **RISING),
+        put(): steady("80"),
+        call(26100): steady("40"),
+    }
+    days = record(tmp_path / "days", prices)
+    for most, reasons in ((5, [Reason.MAX_LOTS]), (6, [])):
+        played = play_day(days, tmp_path / str(most), limited(allocation=f"max_lots = {most}", of=woken))
+        assert [short.reason for short in played.run.shortfalls] == reasons
+        assert sum(leg.leg == "3" and leg.entered == 4 * LOT for leg in played.run.positions) == 1 - len(reasons)
+        assert ended(played, leg="2") == "time 09:35 80.00"
+
+
+def test_an_entry_again_is_not_made_where_the_day_has_ended(tmp_path: Path) -> None:
+    """The stop of 50 would fire at 150 and enter again; at 149.90 the account is at its limit, 6,487 and charges."""
+    basket = limited(account="max_daily_loss = 6500", of=AGAIN.replace("points = 20", "points = 50"))
+    played = play(tmp_path, basket, of_call=steady("100", at0923="149.90", at0925="150"))
+    assert ended(played) == "account_stop 09:24 149.90"
+    assert calls_entered(played) == ["09:20 100.00"]
+    assert played.run.pending == ()
+
+
+# ---------------------------------------------------------------- two ways to play a day
+
+
+def test_a_day_that_a_limit_ended_is_the_same_traded_and_replayed(tmp_path: Path) -> None:
+    prices: Prices = {"NIFTY": steady("26010"), call(): steady("100", at0923="140"), put(): steady("80")}
+    days = record(tmp_path / "days", prices)
+    file = tmp_path / "limited.toml"
+    text = again(limited(basket="max_daily_loss = 5000"), entry="09:30")
+    file.write_text(f"format = 1\n{text}", encoding="utf-8")
+    ran, replayed = tmp_path / "ran.json", tmp_path / "replayed.json"
+    as_run = ["run", str(file), "--market", f"recorded:{days}", "--speed", "max", "--data", str(tmp_path / "data")]
+    for line, out in ((as_run, ran), (["replay", str(days), "--basket", str(file)], replayed)):
+        result = CliRunner().invoke(main, [*line, "--json", str(out)])
+        assert result.exit_code == 0, result.output
+        assert "basket_stop" in result.output
+    assert ran.read_bytes() == replayed.read_bytes()
+    (session,) = json.loads(ran.read_text(encoding="utf-8"))["sessions"]
+    assert [(each["over"], each["basket"], each["rule"]) for each in session["fences"]] == [
+        ("basket", "straddle", "max_daily_loss")
+    ]
