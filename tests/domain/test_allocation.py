@@ -5,6 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 from itertools import combinations
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -53,8 +54,12 @@ def split(base: int, *weights: int) -> list[int]:
     return [found[each.id].whole for each in allocations]
 
 
-def per_leg(lots: dict[str, int]) -> Allocation:
-    return Allocation(id="b.s.a", strategy_id="b.s", account="a", leg_lots=lots)
+def per_leg(lots: dict[str, int], account: str = "a") -> Allocation:
+    return Allocation(id=f"b.s.{account}", strategy_id="b.s", account=account, leg_lots=lots)
+
+
+def by_policy(account: str = "a", priority: int = 0) -> Allocation:
+    return Allocation(id=f"b.s.{account}", strategy_id="b.s", account=account, dynamic="p", priority=priority)
 
 
 @given(
@@ -210,6 +215,68 @@ def test_a_ratio_strategy_keeps_its_ratio_on_every_account_however_its_lots_are_
         }
 
 
+KINDS = st.one_of(
+    st.tuples(st.just("units"), st.integers(1, 500)),
+    st.tuples(st.just("leg_lots"), st.dictionaries(st.sampled_from("123"), st.integers(1, 300), min_size=1)),
+    st.tuples(st.just("multiplier"), MULTIPLIERS),
+    st.tuples(st.just("weight"), st.integers(1, 1000)),
+    st.tuples(st.just("dynamic"), st.none()),
+)
+
+
+@settings(max_examples=2000, deadline=None)
+@given(
+    ratios=st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 5)),
+    base=st.integers(1, 1000),
+    today=st.integers(0, 1000),
+    kinds=st.lists(KINDS, min_size=1, max_size=6),
+    lot_size=LOT_SIZES,
+    freeze=FREEZE,
+)
+def test_what_is_sent_over_all_accounts_and_slices_is_what_each_kind_says_and_units_keep_the_ratio(
+    ratios: tuple[int, int, int],
+    base: int,
+    today: int,
+    kinds: list[tuple[str, Any]],
+    lot_size: int,
+    freeze: int | None,
+) -> None:
+    strategy = strategy_of(*ratios, base=base)
+    allocations = [
+        Allocation(
+            id=f"b.s.a{index}", strategy_id="b.s", account=f"a{index}", **{kind: "p" if given is None else given}
+        )
+        for index, (kind, given) in enumerate(kinds)
+    ]
+    of_units = sum(given for kind, given in kinds if kind == "units")
+    of_units += sum(int(Fraction(given) * base) for kind, given in kinds if kind == "multiplier")
+    of_units += base * any(kind == "weight" for kind, _ in kinds)
+    of_units += today * any(kind == "dynamic" for kind, _ in kinds)
+    sent = {leg.id: 0 for leg in strategy.legs}
+    for allocation in allocations:
+        lots = lots_by_leg(strategy, allocation, allocations, today)
+        if allocation.leg_lots is None:
+            assert not lots or len({Fraction(lots[leg.id], leg.ratio) for leg in strategy.legs}) == 1
+        for leg, count in lots.items():
+            sent[leg] += sum(slices(count, lot_size, freeze))
+    exactly = {
+        leg.id: sum(given.get(leg.id, 0) for kind, given in kinds if kind == "leg_lots") for leg in strategy.legs
+    }
+    assert sent == {leg.id: (leg.ratio * of_units + exactly[leg.id]) * lot_size for leg in strategy.legs}
+
+
+def test_the_units_of_a_day_are_split_evenly_and_without_a_day_each_account_has_one() -> None:
+    """5 over two accounts: 3 for the first in priority."""
+    allocations = [by_policy("a", 1), by_policy("b", 0)]
+    strategy = strategy_of(2, 1, base=7)
+    assert [lots_by_leg(strategy, each, allocations, 5) for each in allocations] == [
+        {"1": 4, "2": 2},
+        {"1": 6, "2": 3},
+    ]
+    assert [lots_by_leg(strategy, each, allocations, 0) for each in allocations] == [{}, {}]
+    assert [lots_by_leg(strategy, each, allocations) for each in allocations] == 2 * [{"1": 2, "2": 1}]
+
+
 @MANY
 @given(
     base=st.integers(1, 1000),
@@ -244,7 +311,7 @@ def test_one_unit_over_three_accounts_leaves_two_without_any() -> None:
     assert lots_by_leg(strategy_of(2, 1), allocations[2], allocations) == {}
 
 
-@pytest.mark.parametrize("allocation", [units(3), multiplied("1.2500"), weighted(7), per_leg({"1": 2})])
+@pytest.mark.parametrize("allocation", [units(3), multiplied("1.2500"), weighted(7), by_policy(), per_leg({"1": 2})])
 def test_an_allocation_comes_back_from_the_store_as_it_was(allocation: Allocation) -> None:
     assert codec.decode(codec.encode(allocation), Allocation) == allocation
 

@@ -1,5 +1,6 @@
 """A whole number divided over claims in proportion to their weights, each within bounds of its own; exact."""
 
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,19 +34,19 @@ def apportioned(total: int, claims: Mapping[str, Claim]) -> dict[str, int]:
 
 def _exact(total: int, claims: Mapping[str, Claim]) -> dict[str, Fraction]:
     """The shares before rounding: all at one price for a unit of weight, at which they add up to the total."""
-    prices = sorted({Fraction(bound) / each.weight for each in claims.values() if each.weight for bound in _ends(each)})
-    below = Fraction(0)
-    for price in prices:
-        if sum((each.at(price) for each in claims.values()), Fraction(0)) >= total:
-            # Between two neighbouring prices every claim is either at a bound or moves with the price.
-            moving = {name for name, each in claims.items() if each.at(below) != each.at(price)}
-            still = sum((each.at(below) for name, each in claims.items() if name not in moving), Fraction(0))
-            weight = sum((claims[name].weight for name in moving), Fraction(0))
-            exact_price = max((total - still) / weight, below) if weight else below
-            return {name: each.at(exact_price) for name, each in claims.items()}
-        below = price
-    return {name: each.at(below) for name, each in claims.items()}
 
+    def sum_at(price: Fraction) -> Fraction:
+        return sum((each.at(price) for each in claims.values()), Fraction(0))
 
-def _ends(claim: Claim) -> tuple[int, int]:
-    return claim.low, claim.high
+    weighty = [each for each in claims.values() if each.weight]
+    prices = sorted({bound / each.weight for each in weighty for bound in (each.low, each.high)})
+    reached = bisect_left(prices, Fraction(total), key=sum_at)
+    below = prices[reached - 1] if reached else Fraction(0)
+    price = below
+    if reached < len(prices):
+        # Between two neighbouring prices every claim is either at a bound or moves with the price.
+        moving = {name for name, each in claims.items() if each.at(below) != each.at(prices[reached])}
+        weight = sum((claims[name].weight for name in moving), Fraction(0))
+        still = sum((each.at(below) for name, each in claims.items() if name not in moving), Fraction(0))
+        price = max((total - still) / weight, below) if weight else below
+    return {name: each.at(price) for name, each in claims.items()}
