@@ -75,3 +75,9 @@ class Pending:
     @property
     def key(self) -> tuple[str, str, int]:
         return (self.leg, self.account, self.entry_number)
+
+    @property
+    def watches(self) -> tuple[Contract, ...]:
+        """The contracts whose prices may set it off."""
+        prices = self.trigger.prices if self.trigger is not None else ()
+        return tuple(price.contract for price in prices if price.contract is not None)
