@@ -106,6 +106,7 @@ NO_SUCH_KEY = {
     "wait": framed("leg", "wait = { points = 1, unknown = 1 }\n"),
     "breakout": framed("strategy", 'breakout = { until = "09:45", unknown = 1 }\n'),
     "allocations": framed("allocations", ALLOCATIONS + "unknown = 1\n"),
+    "limits": framed("allocations", ALLOCATIONS + "limits = { unknown = 1 }\n"),
 }
 
 
