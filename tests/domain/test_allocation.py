@@ -224,7 +224,7 @@ KINDS = st.one_of(
 )
 
 
-@settings(max_examples=2000, deadline=None)
+@MANY
 @given(
     ratios=st.tuples(st.integers(1, 5), st.integers(1, 5), st.integers(1, 5)),
     base=st.integers(1, 1000),
@@ -242,14 +242,12 @@ def test_what_is_sent_over_all_accounts_and_slices_is_what_each_kind_says_and_un
     freeze: int | None,
 ) -> None:
     strategy = strategy_of(*ratios, base=base)
-    allocations = [
-        Allocation(
-            id=f"b.s.a{index}", strategy_id="b.s", account=f"a{index}", **{kind: "p" if given is None else given}
-        )
-        for index, (kind, given) in enumerate(kinds)
-    ]
-    of_units = sum(given for kind, given in kinds if kind == "units")
-    of_units += sum(int(Fraction(given) * base) for kind, given in kinds if kind == "multiplier")
+    allocations = []
+    for index, (kind, wanted) in enumerate(kinds):
+        given: dict[str, Any] = {kind: "p" if wanted is None else wanted}
+        allocations.append(Allocation(id=f"b.s.a{index}", strategy_id="b.s", account=f"a{index}", **given))
+    of_units = sum(wanted for kind, wanted in kinds if kind == "units")
+    of_units += sum(int(Fraction(wanted) * base) for kind, wanted in kinds if kind == "multiplier")
     of_units += base * any(kind == "weight" for kind, _ in kinds)
     of_units += today * any(kind == "dynamic" for kind, _ in kinds)
     sent = {leg.id: 0 for leg in strategy.legs}
@@ -260,7 +258,7 @@ def test_what_is_sent_over_all_accounts_and_slices_is_what_each_kind_says_and_un
         for leg, count in lots.items():
             sent[leg] += sum(slices(count, lot_size, freeze))
     exactly = {
-        leg.id: sum(given.get(leg.id, 0) for kind, given in kinds if kind == "leg_lots") for leg in strategy.legs
+        leg.id: sum(wanted.get(leg.id, 0) for kind, wanted in kinds if kind == "leg_lots") for leg in strategy.legs
     }
     assert sent == {leg.id: (leg.ratio * of_units + exactly[leg.id]) * lot_size for leg in strategy.legs}
 
