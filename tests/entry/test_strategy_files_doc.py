@@ -100,6 +100,8 @@ NO_SUCH_KEY = {
     "expiry": framed("leg", "expiry = { unknown = 1 }\n"),
     "stop": framed("leg", "stop = { percent = 1, unknown = 1 }\n"),
     "trail": framed("leg", 'stop = { points = 9 }\ntrail = { unit = "points", every = 1, by = 1, unknown = 1 }\n'),
+    "on_stop": framed("leg", 'stop = { points = 9 }\non_stop = { reenter = "momentum", points = 1, unknown = 1 }\n'),
+    "on_target": framed("leg", "target = { points = 9 }\non_target = { unknown = 1 }\n"),
     "strategy stop": framed("strategy", "stop = { rupees = 1, unknown = 1 }\n"),
     "lock": framed("strategy", "lock = { at = 1, keep = 0, unknown = 1 }\n"),
     "lock trail": framed("strategy", "lock = { at = 1, keep = 0, trail = { every = 1, by = 1, unknown = 1 } }\n"),
