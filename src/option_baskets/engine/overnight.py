@@ -24,6 +24,9 @@ LOG = logging.getLogger(__name__)
 PRICED_WITHIN = timedelta(minutes=5)
 """After the open; what is held and has no price by then is told."""
 
+FIRST_PRICES = timedelta(minutes=1)
+"""After the open, when the first prices are known, an exit is made up whose own day nobody traded."""
+
 
 async def take_over(trading: Trading) -> None:
     """At a session's beginning: settle what expired meanwhile, plan exits anew, and tell what is not listed."""
@@ -81,16 +84,17 @@ def _held(run: Run) -> list[LegPosition]:
 
 async def _redate(trading: Trading, key: RunKey, snapshot: Snapshot) -> None:
     """Follow contracts to the expiry date the exchange gave them since; today's list has the last word."""
-    today = trading.close_of_day().date()
+    session = trading.session
+    assert session is not None
     run = trading.runs.get(key)
     moved: dict[tuple[str, str, int], LegPosition] = {}
     for position in _held(run):
         if snapshot.listing(position.contract) is None:
-            contract = redated(trading.facts, position.contract, today)
+            contract = redated(trading.facts, position.contract, session.date)
             if contract != position.contract and snapshot.listing(contract) is not None:
                 moved[position.key] = replace(position, contract=contract)
                 text = f"{_what(run, position)} now expires on {contract.expiry:%d-%b-%Y}"
-                await _tell(trading, run, position, "redated", text, _morning(trading), level=Level.WARNING)
+                await _tell(trading, run, position, "redated", text, session.starts, Level.WARNING)
 
     def followed(run: Run) -> tuple[Run, Sequence[Write]]:
         return replace(run, positions=tuple(moved.get(each.key, each) for each in run.positions)), ()
@@ -100,27 +104,27 @@ async def _redate(trading: Trading, key: RunKey, snapshot: Snapshot) -> None:
 
 
 async def _plan_exit(trading: Trading, key: RunKey) -> None:
-    """The run's exit by what is known this morning; one whose day is over is due at once."""
+    """The run's exit by what is known this morning; one whose day is over is due with the first prices."""
     session, facts = trading.session, trading.facts
     assert session is not None
     run = trading.runs.get(key)
-    expiries = {position.contract.expiry for position in run.positions} or {
-        each.contract.expiry for each in run.pending if each.contract is not None
-    }
+    held = [each for each in _held(run) if trading.last_trade(each.contract) > session.starts]
+    if not held and not run.pending:
+        return  # nothing but what waits for its settlement
+    contracts = [*(each.contract for each in run.positions), *(each.contract for each in run.pending)]
+    expiries = {contract.expiry for contract in contracts if contract is not None}
     planned = carried_exit(facts, run.strategy, run.date, expiries, session)
-    if planned is None:
-        if run.exit_at < session.starts and not all(each.exit_reason for each in _held(run)):
-            due = f"{run.exit_at:%d-%b-%Y at %H:%M}"
-            text = f"the exit of {run.strategy.name} on {due} was missed: it leaves at the open"
-            await _tell(trading, run, None, "exit_missed", text, _morning(trading))
-        planned = min(run.exit_at, session.open), ""
-    exit_, note = planned
+    exit_, note = planned or (session.open + FIRST_PRICES, "")
     if exit_ == run.exit_at:
         return
-    note = note or f"exit moved from {run.exit_at:%d-%b-%Y %H:%M} to {exit_:%d-%b-%Y %H:%M}"
+    was = f"{run.exit_at:%d-%b-%Y %H:%M}"
+    if planned is None:
+        code, note, level = "exit_missed", f"the exit at {was} was missed and is made up at the open", Level.CRITICAL
+    else:
+        code, note, level = "exit_moved", note or f"exit moved from {was} to {exit_:%d-%b-%Y %H:%M}", Level.WARNING
     detail = "; ".join(part for part in (run.detail, note) if part)
     await trading.runs.change(key, lambda run: (replace(run, exit_at=exit_, detail=detail), ()))
-    await _tell(trading, run, None, "exit_moved", f"{run.strategy.name}: {note}", _morning(trading), Level.WARNING)
+    await _tell(trading, run, None, code, f"{run.strategy.name}: {note}", session.starts, level)
 
 
 async def _tell_of_missing_prices(trading: Trading, at: datetime) -> None:
@@ -165,11 +169,6 @@ async def _settle(trading: Trading, run: Run, position: LegPosition, at: datetim
 def _what(run: Run, position: LegPosition) -> str:
     units = position.open * position.side.sign
     return f"{units:+d} {position.contract.name} of {run.strategy.name} on {position.account}"
-
-
-def _morning(trading: Trading) -> datetime:
-    assert trading.session is not None
-    return trading.session.starts
 
 
 async def _tell(
