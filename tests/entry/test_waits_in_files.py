@@ -7,8 +7,10 @@ from click.testing import CliRunner
 
 from option_baskets.adapters.basket_file import parse_basket
 from option_baskets.cli import main
+from option_baskets.cli.day_view import of_run
 from option_baskets.domain.basket import Strategy
 from option_baskets.domain.errors import Invalid
+from tests.domain.test_waiting import leg, market, plan, points, waiting
 from tests.engine.test_out_rules import legs
 from tests.engine.tiny_day import SPREAD
 from tests.entry.test_exits_in_files import BOUGHT, FUTURES
@@ -106,3 +108,10 @@ def test_the_words_say_what_is_waited_for(tmp_path: Path) -> None:
         "All legs are chosen and entered together once the NIFTY spot is above its high or below its low from the "
         "entry to 09:25." in told["breakout"]
     )
+
+
+def test_a_running_day_tells_what_is_waited_for() -> None:
+    prices = market()
+    (told,) = of_run(waiting(plan(leg(wait=points("10"))), prices))
+    assert (told.what, told.account, f"{told.at:%H:%M}") == ("wait", "zerodha-1", "09:20")
+    assert told.text == "leg 1: waits for NIFTY 24-Nov-2026 26000 CE at 110.00 or more, from 100.00 at 09:20"

@@ -112,6 +112,12 @@ def of_run(run: Run) -> Iterator[Happening]:
             text=run.detail,
             style=_STYLE[run.status],
         )
+    for pending in run.pending:
+        if pending.trigger is not None:
+            text = f"leg {pending.leg}: {pending.detail}"
+            yield Happening(
+                at=pending.trigger.since, what="wait", strategy=name, account=pending.account, text=text, style="dim"
+            )
     for leg in run.positions:
         if leg.entry_time is not None:
             text = f"{leg.side} {leg.entered // leg.lot_size} {_short(leg)} at {_price(leg.entry_price)}"
