@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,10 @@ from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.run import LegPosition, RunStatus
 from option_baskets.engine.rates import Rate
 from option_baskets.ports import Put
+from option_baskets.store.books import Books
 from option_baskets.wiring import LOCAL_USER, Embedded
 from tests.engine.small_market import chain
+from tests.engine.test_day import FullOnce
 from tests.engine.test_recovery import Killed, Life, assert_journal_is_the_exchanges_book, dying, sending_of, text
 from tests.engine.tiny_day import (
     DAY,
@@ -198,9 +201,9 @@ def test_what_cannot_be_sent_within_the_grace_is_not_begun(tmp_path: Path) -> No
 def test_many_orders_take_more_than_one_commit_and_are_each_sent_once(tmp_path: Path) -> None:
     sliced = chain("NIFTY", DAY, range(25700, 26301, 50), lot_size=LOT, freeze_quantity=LOT)
     days = record(tmp_path / "days", RISING, listings=sliced)
-    played = play_day(days, tmp_path / "data", WAITING.replace("lots = 2", "lots = 150"))
-    assert len(set(played.book("tag"))) == len(played.book("tag")) == 600
-    assert {position(played, leg).entered for leg in ("short", "wing")} == {150 * LOT}
+    played = play_day(days, tmp_path / "data", WAITING.replace("lots = 2", "lots = 100"))
+    assert len(set(played.book("tag"))) == len(played.book("tag")) == 400
+    assert {position(played, leg).entered for leg in ("short", "wing")} == {100 * LOT}
     assert played.alerts == []
 
 
@@ -373,6 +376,56 @@ def test_an_entry_that_was_due_before_the_crash_and_is_late_after_it_is_refused(
     }
     assert (resumed.run.status, resumed.run.reason) == (RunStatus.SKIPPED, Reason.LATE_ENTRY)
     assert resumed.book("tag") == []
+
+
+@pytest.mark.usefixtures("burial")
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_later_order_the_exchange_took_before_the_crash_is_found_in_its_book(
+    short_days: Path, whole: Played, tmp_path: Path
+) -> None:
+    """The third order buys the stopped call back, the fourth sells it again; the two before went out together."""
+    for number in (3, 4):
+        data = tmp_path / str(number)
+        with pytest.raises(Killed):
+            play_day(short_days, data, BOTH, machine_of=dying(orders=Life(number)))
+        resumed = play_day(short_days, data, BOTH)
+        assert text(resumed) == text(whole), f"after order {number}"
+        assert_journal_is_the_exchanges_book(resumed)
+
+
+def test_whichever_commit_fails_once_a_day_with_later_entries_ends_flat_and_accounted_for(
+    short_days: Path, tmp_path: Path
+) -> None:
+    tables: list[FullOnce] = []
+
+    def machine(number: int) -> type[Embedded]:
+        class Machine(Embedded):
+            def __init__(self, **given: Any) -> None:
+                super().__init__(**given)
+                table: Any = FullOnce(self.table, number)
+                tables.append(table)
+                self.table, self.books = table, Books(table)
+
+        return Machine
+
+    number = 7
+    while True:
+        number += 1
+        played = play_day(short_days, tmp_path / str(number), BOTH, machine_of=machine(number))
+        if tables[-1].left > 0:
+            break
+        assert played.alerts, f"commit {number}"
+        if not played.day.runs:
+            continue
+        assert played.run.is_flat, f"commit {number}"
+        assert (played.run.status.is_over, played.run.pending) == (True, ()), f"commit {number}"
+        book = {tag: (state, filled) for tag, state, filled in played.book("tag, state, filled")}
+        assert book == {each.intent.id: (each.state, each.filled) for each in played.orders if each.broker_order_id}
+        for each in played.run.positions:
+            missing = sum(short.quantity for short in played.run.shortfalls if short.leg == each.leg)
+            assert each.entered + missing >= 2 * LOT, f"commit {number}"
+    assert number > 20
 
 
 # ---------------------------------------------------------------- kept
