@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -110,6 +111,7 @@ class Embedded:
         books = self.books
         files = tuple(files)
         names = Counter(file.basket.id for file in files)
+        _require_one_limit(files)
         for file in files:
             if names[file.basket.id] > 1:
                 raise Invalid(f"two files have a basket named {file.basket.name!r}; rename one", where="basket.name")
@@ -207,6 +209,17 @@ class Embedded:
     async def close(self) -> None:
         await self.exchange.close()
         await self.table.close()
+
+
+def _require_one_limit(files: Iterable[BasketFile]) -> None:
+    """Raises Invalid: files give one account different limits, of which the last would win."""
+    limits: dict[str, Decimal | None] = {}
+    for account in (account for file in files for account in file.accounts):
+        known = limits.setdefault(account.id, account.max_daily_loss)
+        if known != account.max_daily_loss:
+            one, other = (f"{each:f}" if each is not None else "none" for each in (known, account.max_daily_loss))
+            message = f"account {account.id} has the limit {one} in one file and {other} in another; write the same in both"
+            raise Invalid(message, where="accounts.max_daily_loss")
 
 
 async def last_tick(data: Path, day: date) -> datetime | None:
