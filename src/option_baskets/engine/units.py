@@ -103,7 +103,7 @@ async def result_of(trading: Trading, run: Run) -> Result:
     orders = await trading.books.orders_of_run(run.user_id, run.id)
     net = sum((position.gross for position in run.positions), ZERO)
     unknown: set[str] = set()
-    for charges in charges_of(trading.facts, accounts, orders).values():
+    for charges in charges_of(trading.facts, accounts, orders, run.positions).values():
         for order in charges:
             net -= sum((amount for amount in order.components.values() if amount is not None), Decimal(0))
             unknown.update(order.unknown)
