@@ -16,6 +16,8 @@ from option_baskets.domain.run import RunStatus
 from option_baskets.engine.report import as_json
 from option_baskets.store.records import MarketRecord
 from option_baskets.wiring import Embedded
+from tests.engine import test_overnight as over_night
+from tests.engine.nights import MON, TUE, days, trade
 from tests.engine.test_out_rules import ended, flat, legs, play
 from tests.engine.test_recovery import Killed, Life, dying, sending_of
 from tests.engine.tiny_day import QUIET, SPREAD, Played, Prices, call, instant, play_day, put, record, steady
@@ -248,3 +250,31 @@ def test_killed_after_every_other_commit_the_range_is_as_wide_as_it_was(tmp_path
             compared += 1
             assert json.dumps(as_json([resumed.day])) == json.dumps(as_json([whole.day])), f"after commit {number}"
     assert compared >= 3
+
+
+# ---------------------------------------------------------------- over the night
+
+
+def test_what_waits_goes_on_waiting_on_the_next_day(tmp_path: Path) -> None:
+    """P = 180 on Monday at 09:30, +10: nothing comes to 190 that day. On Tuesday 105 + 85 is there at 09:18, and both
+    are sold; out at the exit of 09:20 at 104: (105 - 104) x 130 = 130."""
+    monday = over_night.market(steady("100"), steady("80"))
+    tuesday = over_night.market(steady("100", at0917="105", at0919="104"), steady("80", at0916="85"))
+    folder = days(tmp_path / "days", {MON: monday, TUE: tuesday})
+    basket = over_night.NEXT_DAY.replace('exit = "09:20"', f'exit = "09:20"\n{UP}').replace(
+        "  stop = { percent = 25 }\n", ""
+    )
+    nights = trade(folder, tmp_path / "data", basket)
+    assert nights.run(MON).status is RunStatus.WAITING
+    assert [f"{each.entry_time} {each.exit_time}" for each in nights.run(TUE).positions] == [
+        "2026-12-01 09:18:00+05:30 2026-12-01 09:20:00+05:30"
+    ] * 2
+    assert nights.records[1].profit.gross == 130
+
+
+def test_what_never_comes_over_two_days_is_skipped_at_the_exit(tmp_path: Path) -> None:
+    quiet = over_night.market(steady("100"), steady("80"))
+    folder = days(tmp_path / "days", {MON: quiet, TUE: quiet})
+    basket = over_night.NEXT_DAY.replace('exit = "09:20"', f'exit = "09:20"\n{UP}')
+    nights = trade(folder, tmp_path / "data", basket)
+    assert (nights.run(TUE).status, nights.run(TUE).reason) == (RunStatus.SKIPPED, Reason.NOT_TRIGGERED)
