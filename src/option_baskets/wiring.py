@@ -218,8 +218,8 @@ def _require_one_limit(files: Iterable[BasketFile]) -> None:
         known = limits.setdefault(account.id, account.max_daily_loss)
         if known != account.max_daily_loss:
             one, other = (f"{each:f}" if each is not None else "none" for each in (known, account.max_daily_loss))
-            message = f"account {account.id} has the limit {one} in one file and {other} in another; write the same in both"
-            raise Invalid(message, where="accounts.max_daily_loss")
+            found = f"account {account.id} has the limit {one} in one file and {other} in another"
+            raise Invalid(f"{found}; write the same in both", where="accounts.max_daily_loss")
 
 
 async def last_tick(data: Path, day: date) -> datetime | None:

@@ -341,3 +341,16 @@ def test_a_day_that_a_limit_ended_is_the_same_traded_and_replayed(tmp_path: Path
     assert [(each["over"], each["basket"], each["rule"]) for each in session["fences"]] == [
         ("basket", "straddle", "max_daily_loss")
     ]
+
+
+def test_two_files_cannot_give_one_account_different_limits(tmp_path: Path) -> None:
+    days = record(tmp_path / "days", {"NIFTY": steady("26010"), call(): steady("100"), put(): steady("80")})
+    line = ["replay", str(days)]
+    for number, limit in enumerate(("max_daily_loss = 5000", "")):
+        file = tmp_path / f"{number}.toml"
+        text = limited(account=limit).replace('name = "Straddle"', f'name = "Basket {number}"')
+        file.write_text(f"format = 1\n{text}", encoding="utf-8")
+        line += ["--basket", str(file)]
+    result = CliRunner().invoke(main, line)
+    assert result.exit_code == 1
+    assert "account one has the limit 5000 in one file and none in another; write the same in both" in result.output
