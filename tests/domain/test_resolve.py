@@ -387,3 +387,35 @@ def test_a_later_price_does_not_change_a_choice() -> None:
 def test_a_strategy_of_another_underlying_finds_nothing_here() -> None:
     other = replace(plan(leg(atm())), underlying="BANKNIFTY")
     assert refused(other, market())[0] is Reason.NOT_LISTED
+
+
+# ---------------------------------------------------------------- chosen anew
+
+SHORT = leg(Strike(rule=StrikeRule.ATM, offset=0), name="short")
+WING = leg(Strike(rule=StrikeRule.OF_LEG, leg="short", points=Decimal(100)), name="wing")
+
+
+def strikes_of(found: Resolution) -> dict[str, str]:
+    return {name: f"{contract.strike:f}" for name, contract in found.contracts.items()}
+
+
+@pytest.mark.parametrize(
+    ("legs", "wing"),
+    [(["wing"], "25950"), (["short", "wing"], "26100")],
+    ids=["the wing alone", "with its short"],
+)
+def test_a_wing_is_measured_from_the_strike_its_leg_has_unless_that_is_chosen_anew_too(
+    legs: list[str], wing: str
+) -> None:
+    """The short was sold at 25,850; the money is 26,000 now."""
+    before = {"short": option("NIFTY", WEEK, 25850, "CE"), "wing": option("NIFTY", WEEK, 25900, "CE")}
+    found = resolve(plan(SHORT, WING), market().view(AT), no_deltas, legs, before)
+    assert strikes_of(found)["wing"] == wing
+
+
+def test_what_is_chosen_anew_keeps_its_expiry() -> None:
+    """On the day before the weekly expiry "weekly 0" was the 24th; a leg entered for the 1st stays there."""
+    before = {"short": option("NIFTY", NEXT_WEEK, 25850, "CE")}
+    found = resolve(plan(SHORT, WING), market().view(AT), no_deltas, ["short"], before)
+    assert found.contracts["short"] == option("NIFTY", NEXT_WEEK, 26000, "CE")
+    assert resolve(plan(SHORT), market().view(AT), no_deltas).contracts["short"].expiry == WEEK

@@ -171,6 +171,40 @@ def test_with_momentum_it_waits_for_a_move_from_the_average_of_its_exit(tmp_path
     assert entries(played) == ["SELL 130 26000 09:20 100.00, stop 09:23 125.00", again]
 
 
+def test_over_bars_the_average_of_the_exit_is_the_level_inside_the_bar_and_a_high_enters_nothing(
+    tmp_path: Path,
+) -> None:
+    """Left at 125 inside the bar 09:22, which closes at 120: 5 up is 130. The bar 09:23 has 131 inside and closes at
+    129, 09:24 closes at 130; what it sets off is sold at the open of 09:25."""
+    of_call = flat(
+        "128",
+        at0920=("100", "101", "99", "100"),
+        at0921=("100",) * 4,
+        at0922=("100", "126", "99", "120"),
+        at0923=("120", "131", "119", "129"),
+        at0924=("129", "130", "128", "130"),
+        at0925=("130.5", "131", "127", "128"),
+    )
+    early = {start: ("100",) * 4 for start in of_call if start < "09:20"}
+    played = play(tmp_path, legs(on_stop('reenter = "momentum", points = 5')), {call(): {**of_call, **early}})
+    assert entries(played) == [
+        "SELL 130 26000 09:20 100.00, stop 09:23 125.00",
+        "SELL 130 26000 09:25 130.50, time 09:35 128.00",
+    ]
+
+
+def test_a_reversed_leg_trails_below_its_price(tmp_path: Path) -> None:
+    """Bought at 130 after the stop at 09:22, its own stop 30 below at 100; 151 is two steps of 10 in favour, which move
+    it by 5 each to 110."""
+    trail = 'stop = { points = 30 }\ntrail = { unit = "points", every = 10, by = 5 }'
+    rules = f'{trail}\non_stop = {{ reenter = "asap_reverse" }}'
+    of_call = steady("100", at0921="130", at0923="151", at0925="110.05", at0927="110")
+    assert entries(play(tmp_path, legs(rules), {call(): of_call})) == [
+        "SELL 130 26000 09:20 100.00, stop 09:22 130.00",
+        "BUY 130 26000 09:22 130.00, trail 09:28 110.00",
+    ]
+
+
 def test_what_is_never_reached_is_no_entry_and_nothing_was_refused(tmp_path: Path) -> None:
     rule = on_stop('reenter = "momentum", points = 6')
     played = play(tmp_path, legs(rule), {call(): steady("100", at0922="125", at0924="130.95")})

@@ -77,6 +77,29 @@ def test_the_file_of_the_page_is_the_one_explained() -> None:
     assert shown == parse_basket(f"format = 1\n{TARGETS}")
 
 
+def test_what_is_entered_again_and_what_wakes_is_told_in_words_and_as_it_came(days: Path, tmp_path: Path) -> None:
+    """The call's stop at 125 fires at 09:26; it is sold again at 126 and the lazy put wakes, at the money."""
+    atm = '  strike = { rule = "atm" }\n  stop = { percent = 25 }'
+    again = f'{atm}\n  on_stop = {{ reenter = "asap", wakes = ["late"] }}'
+    lazy = '  [[strategies.legs]]\n  id = "late"\n  side = "SELL"\n  type = "PE"\n  lazy = true\n' + atm
+    text = STRADDLE.replace(atm, again, 1)
+    text = text.replace("  [[strategies.allocations]]", f"{lazy}\n  [[strategies.allocations]]", 1)
+    told = lines(explained(basket_of(tmp_path, text), days))
+    for line in (
+        "After its stop leg 1 is entered again at once, at a strike chosen anew, once.",
+        "The stop of leg 1 wakes leg late.",
+        "Leg late is lazy: it is entered when it is woken.",
+        "one: SELL 130 of leg 1 at 100.00 at 09:20; out at 126.00 at 09:26 (stop, -₹3,380.00 before charges)",
+        "one: SELL 130 of leg 1 again at 126.00 at 09:26; out at 126.00 at 09:35 (time, ₹0.00 before charges)",
+        "one: SELL 130 of leg late at 80.00 at 09:26; out at 80.00 at 09:35 (time, ₹0.00 before charges)",
+    ):
+        assert line in told
+    assert [line.split(" one")[0] for line in told if line.startswith(("stop of leg", "late "))] == [
+        "stop of leg 1",
+        "stop of leg 2",
+    ]
+
+
 def test_a_day_that_does_not_suit_says_which_condition_fails_and_what_would_be_chosen(
     days: Path, tmp_path: Path
 ) -> None:
