@@ -281,6 +281,35 @@ def test_a_range_without_a_price_is_never_broken() -> None:
     assert entered_at(waiting(plan(leg(breakout=until("09:22"))), prices), prices) == []
 
 
+BARS = st.lists(st.none() | st.lists(st.integers(90, 110), min_size=4, max_size=4), min_size=12, max_size=12)
+
+
+@given(bars=BARS, end=st.integers(1, 10), side=st.sampled_from(BreakSide))
+def test_a_break_is_the_first_close_beyond_all_prices_of_the_range(
+    bars: list[list[int] | None], end: int, side: BreakSide
+) -> None:
+    """Minutes with a bar of four prices, its close the last of them, or without any."""
+    prices = market()
+    for minute, bar in enumerate(bars, 1):
+        if bar is not None:
+            made = (f"{bar[0]}", f"{max(bar)}", f"{min(bar)}", f"{bar[3]}")
+            barred(prices, CALL, f"{ENTRY + minute * MINUTE:%H:%M}", made)
+    inside = [price for bar in bars[:end] for price in bar or ()]
+    beyond = [
+        f"{ENTRY + minute * MINUTE:%H:%M}"
+        for minute, bar in enumerate(bars, 1)
+        if minute > end
+        and bar is not None
+        and inside
+        and (
+            (side is not BreakSide.LOW and bar[3] > max(inside))
+            or (side is not BreakSide.HIGH and bar[3] < min(inside))
+        )
+    ]
+    state = waiting(plan(leg(breakout=until(f"{ENTRY + end * MINUTE:%H:%M}", side))), prices)
+    assert entered_at(state, prices, "09:32") == [(at, "1") for at in beyond[:1]]
+
+
 def test_a_strategys_breakout_is_of_the_spot_and_chooses_its_contracts_at_the_break() -> None:
     """26,000 to 26,030 until 09:22; 26,030.05 at 09:24."""
     prices = told(market(), "spot", t0921="26030", t0922="26000", t0923="26030", t0924="26030.05")
