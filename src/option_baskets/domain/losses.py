@@ -139,6 +139,14 @@ def marked(run: Run, market: Snapshot, charges: Mapping[str, Decimal]) -> Run:
     return replace(run, positions=tuple(positions), baseline=made)
 
 
+def limits_losses(run: Run) -> bool:
+    """Its basket or an allocation of it has a limit of losses."""
+    basket = run.basket
+    if basket.max_daily_loss is not None or basket.max_drawdown_percent is not None:
+        return True
+    return any(each.limits.max_daily_loss is not None for each in run.allocations)
+
+
 def limits_of(runs: Iterable[Run], accounts: Mapping[str, Decimal]) -> Limits:
     """What limits these runs. Of a basket or allocation they know in several versions, the newest counts.
 

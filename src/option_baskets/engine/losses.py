@@ -5,7 +5,7 @@ that dies in between leaves nothing open that should not be, and nothing is ente
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import groupby
@@ -50,8 +50,7 @@ async def check_losses(trading: Trading, snapshot: Snapshot) -> None:
     halt = trading.halt_at(snapshot.at)
     if halt is not None and snapshot.at > halt.open:
         return
-    for user_id, group in groupby(trading.runs.in_hand(), lambda run: run.user_id):
-        runs = tuple(group)
+    for user_id, runs in _by_user(trading):
         try:
             await _check_user(trading, user_id, runs, snapshot)
         except Halt:
@@ -59,6 +58,17 @@ async def check_losses(trading: Trading, snapshot: Snapshot) -> None:
         except Exception as error:  # whatever it is, the strategies' own rules are due too
             LOG.exception("limits of %s", user_id)
             await trading.failed(user_id, f"the check of the limits of {user_id}", error)
+
+
+def _by_user(trading: Trading) -> Iterator[tuple[str, tuple[Run, ...]]]:
+    """The day's runs of every user for whom a limit is set or was reached; without any nothing is looked at."""
+    users = trading.runs.limited | {user for user, _ in trading.guard.fences}
+    users |= {user for (user, _), account in trading.accounts.items() if account.max_daily_loss is not None}
+    if not users:
+        return
+    for user_id, group in groupby(trading.runs.in_hand(), lambda run: run.user_id):
+        if user_id in users:
+            yield user_id, tuple(group)
 
 
 async def _check_user(trading: Trading, user_id: str, runs: Sequence[Run], snapshot: Snapshot) -> None:
@@ -232,19 +242,17 @@ async def carry_over(trading: Trading) -> None:
     """
     snapshot = await trading.market.snapshot(trading.close_of_day())
     day = trading.close_of_day().date()
-    for user_id, group in groupby(trading.runs.in_hand(), lambda run: run.user_id):
-        runs = tuple(group)
+    for user_id, runs in _by_user(trading):
         limits = _limits(trading, user_id, runs)
-        if limits.falls:
-            made = totals(await _results(trading, runs, snapshot))
-            for basket in limits.falls:
-                before = await _mark(trading, user_id, basket)
-                after = before.closed(day, made.get((Over.BASKET, basket, ""), ZERO))
-                await trading.books.commit(trading.books.put_high_water(user_id, basket, after))
-                trading.guard.highs[user_id, basket] = after
-        for run in runs:
-            if not run.status.is_over and any(position.entered for position in run.positions):
-                await _mark_held(trading, (user_id, run.id), snapshot)
+        made = totals(await _results(trading, runs, snapshot)) if limits.falls else {}
+        for basket in limits.falls:
+            before = await _mark(trading, user_id, basket)
+            after = before.closed(day, made.get((Over.BASKET, basket, ""), ZERO))
+            await trading.books.commit(trading.books.put_high_water(user_id, basket, after))
+            trading.guard.highs[user_id, basket] = after
+    for run in trading.runs.all():
+        if any(position.entered for position in run.positions):
+            await _mark_held(trading, (run.user_id, run.id), snapshot)
 
 
 async def _mark_held(trading: Trading, key: RunKey, snapshot: Snapshot) -> None:

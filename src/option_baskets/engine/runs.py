@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
 from option_baskets.domain.restart import restarted
+from option_baskets.domain.losses import limits_losses
 from option_baskets.domain.run import Run, RunStatus
 from option_baskets.engine.messages import entry_message
 from option_baskets.ports import Clock, Queue, Write
@@ -31,6 +32,8 @@ class OpenRuns:
         self._runs: dict[RunKey, Run] = {}
         self._locks: dict[RunKey, asyncio.Lock] = {}
         self._changed: set[RunKey] = set()
+        self.limited: set[str] = set()
+        """Users with a run in hand whose basket or allocation limits losses, or that had one."""
 
     async def load(self, users: Iterable[str], day: date) -> None:
         """Take up the runs a former process left open, those of the day in whatever state the indexes are.
@@ -53,6 +56,8 @@ class OpenRuns:
         for run in runs:
             self._runs[run.user_id, run.id] = run
             self._changed.add((run.user_id, run.id))
+            if limits_losses(run):
+                self.limited.add(run.user_id)
 
     def changed(self) -> list[tuple[RunKey, Run | None]]:
         """What is another run than at the last call, or no longer in hand (None)."""
