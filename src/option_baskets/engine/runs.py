@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 
-from option_baskets.domain.restart import restarted
 from option_baskets.domain.losses import limits_losses
+from option_baskets.domain.restart import restarted
 from option_baskets.domain.run import Run, RunStatus
 from option_baskets.engine.messages import entry_message
 from option_baskets.ports import Clock, Queue, Write
