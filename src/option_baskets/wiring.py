@@ -222,6 +222,17 @@ def _require_one_limit(files: Iterable[BasketFile]) -> None:
             raise Invalid(f"{found}; write the same in both", where="accounts.max_daily_loss")
 
 
+async def held_underlyings(data: Path, day: date) -> frozenset[str]:
+    """The underlyings of runs that former processes in this data folder left open before a day."""
+    if not (data / TRADING_FILE).exists():
+        return frozenset()
+    table = SqliteTable.open(data / TRADING_FILE, now=lambda: datetime.combine(day, time.min, IST), threaded=False)
+    try:
+        return frozenset(run.strategy.underlying for run in await Books(table).active_runs() if run.date < day)
+    finally:
+        await table.close()
+
+
 async def last_tick(data: Path, day: date) -> datetime | None:
     """The newest tick of a day that a former process in this data folder began; None: none did."""
     if not (data / TRADING_FILE).exists():

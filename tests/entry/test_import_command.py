@@ -317,6 +317,19 @@ def test_a_daily_file_gives_lot_sizes_volumes_in_units_and_no_price_to_what_was_
     assert spot is not None and spot.last == Decimal("24188.65")
 
 
+def test_a_daily_file_brings_the_final_settlement_prices_of_what_expires_that_day(shared: Path, tmp_path: Path) -> None:
+    """NIFTY's weekly expires on 2026-02-03; the exchange prints its final settlement price with every contract."""
+    files = sorted((shared / "data" / "eod" / "udiff_raw" / "2026-02-03").glob("*.csv.gz"))
+    imported("udiff", *files, "--out", tmp_path)
+    assert (tmp_path / "settlements.csv").read_text() == (
+        "date,underlying,price,source\n2026-02-03,NIFTY,25727.55,udiff\n"
+    )
+    imported("udiff", *files, "--out", tmp_path)
+    (tmp_path / "settlements.csv").write_text("2026-02-03,NIFTY,25727.50,by hand\n")
+    told = refused("udiff", *files, "--out", tmp_path)
+    assert "has 25727.50 for NIFTY on 2026-02-03, the source 25727.55" in told
+
+
 def test_the_old_daily_files_become_sessions_of_index_contracts(shared: Path, tmp_path: Path) -> None:
     legacy = shared / "data" / "eod" / "legacy"
     imported("bhavcopy", legacy / "fo26MAY2023bhav.csv.gz", legacy / "fo17112025.zip", "--out", tmp_path)

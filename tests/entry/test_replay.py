@@ -387,11 +387,21 @@ def present(value: Any, where: str = "$") -> Iterator[tuple[str, str]]:
             yield from present(inner, f"{where}.{key}")
 
 
-_RARE = ("not_traded[]", "alerts[]", "fences[]", "dynamic", "dynamic[]", "shares[]", "closed_runs[]")
+_RARE = (
+    "not_traded[]",
+    "carried[]",
+    "settled[]",
+    "alerts[]",
+    "fences[]",
+    "dynamic",
+    "dynamic[]",
+    "shares[]",
+    "closed_runs[]",
+)
 
 
 def test_every_field_is_documented_and_every_documented_field_is_there(tmp_path: Path) -> None:
-    """A day with a run and one that is skipped; it has no lots that were not traded, no alerts, no fences, no policy."""
+    """A run and one that is skipped: nothing of it is carried, settled, refused in part, alerted, fenced or divided."""
     unlisted = STRADDLE.replace('strike = { rule = "atm" }', 'strike = { rule = "atm", offset = 50 }', 1)
     basket, skipped = tmp_path / "spread.toml", tmp_path / "skipped.toml"
     basket.write_text(f"format = 1\n{SPREAD}", encoding="utf-8")

@@ -15,6 +15,7 @@ from option_baskets.domain.contract import Side
 from option_baskets.domain.money import ZERO, rupees
 from option_baskets.domain.run import LegPosition, Run, RunStatus
 from option_baskets.domain.session import IST
+from option_baskets.engine.attribution import is_on
 from option_baskets.engine.report import DayRecord, Profit
 from option_baskets.store.records import Level
 
@@ -46,12 +47,19 @@ def show_day(console: Console, day: DayRecord) -> None:
 
 
 def show_result(console: Console, day: DayRecord) -> None:
-    """Profit by strategy and account, then what a person should look at."""
+    """Profit by strategy and account, what is held on, then what a person should look at."""
     console.print(_profits(day))
+    for line in _carried(day):
+        console.print(line)
     for run in day.runs:
         if run.unknown:
             names = ", ".join(run.unknown)
             console.print(f"[yellow]charge_unknown[/] {run.run.strategy.name}: no rate in force for {names}")
+    for division in day.units:
+        for share in division.shares:
+            console.print(Text(f"{division.policy.id}: {share.name} {share.why}", style="dim"))
+        if division.note:
+            console.print(Text(f"{division.policy.id}: {division.note}", style="yellow"))
     for alert in day.alerts:
         style = "bold red" if alert.level is Level.CRITICAL else "yellow"
         console.print(Text(f"{_clock(alert.at)} {alert.code}: {alert.message}", style=style))
@@ -61,8 +69,9 @@ def show_days(console: Console, days: Sequence[DayRecord]) -> None:
     """One line a session, for replays of several."""
     table = _table("date", "entered", "orders", right=("gross", "charges", "net"))
     for day in days:
-        entered = sum(1 for run in day.runs if any(leg.entered for leg in run.run.positions))
-        row = (f"{day.date:%a} {day.date}", f"{entered} of {len(day.runs)} runs", str(day.orders))
+        own = [run.run for run in day.runs if run.run.date == day.date]
+        entered = sum(1 for run in own if any(leg.entered for leg in run.positions))
+        row = (f"{day.date:%a} {day.date}", f"{entered} of {len(own)} runs", str(day.orders))
         table.add_row(*row, *_money(day.profit))
     total = sum((day.profit for day in days), Profit(gross=ZERO, charges=ZERO))
     table.add_section()
@@ -74,7 +83,10 @@ def show_days(console: Console, days: Sequence[DayRecord]) -> None:
     )
     console.print(table)
     without = Counter(
-        (run.run.reason, run.run.status) for day in days for run in day.runs if run.run.reason is not None
+        (run.run.reason, run.run.status)
+        for day in days
+        for run in day.runs
+        if run.run.reason is not None and run.run.status.is_over
     )
     for (reason, status), count in sorted(without.items()):
         text = f"{count} {'run' if count == 1 else 'runs'} {status.lower()}: {reason}"
@@ -94,7 +106,8 @@ def _table(*left: str, right: Sequence[str] = ()) -> Table:
 
 def _timeline(day: DayRecord) -> Table:
     table = _table("time", "strategy", "account", "what", "")
-    happenings = sorted((each for run in day.runs for each in of_run(run.run)), key=lambda each: (each.at, each.rank))
+    of_day = (each for run in day.runs for each in of_run(run.run) if is_on(each.at, day.date))
+    happenings = sorted(of_day, key=lambda each: (each.at, each.rank))
     for each in happenings:
         what = Text(each.what, style=each.style)
         table.add_row(_clock(each.at), each.strategy, each.account, what, each.text)
@@ -103,7 +116,7 @@ def _timeline(day: DayRecord) -> Table:
 
 def of_run(run: Run) -> Iterator[Happening]:
     """Everything that happened to a run so far, in no order."""
-    name = run.strategy.name
+    name = _name(run)
     if run.status in {RunStatus.SKIPPED, RunStatus.FAILED}:
         yield Happening(
             at=run.entry_at,
@@ -144,9 +157,15 @@ def of_run(run: Run) -> Iterator[Happening]:
         )
 
 
+def _name(run: Run) -> str:
+    """With its cycle where the whole strategy was entered again."""
+    return f"{run.strategy.name} #{run.cycle}" if run.cycle else run.strategy.name
+
+
 def _exit(name: str, leg: LegPosition, at: datetime) -> Happening:
     text = (
-        f"{leg.side.opposite} {leg.exited // leg.lot_size} {_short(leg)} at {_price(leg.exit_price)} "
+        f"{'settled' if leg.settlement else leg.side.opposite} {leg.exited // leg.lot_size} {_short(leg)} "
+        f"at {_price(leg.exit_price)} "
         f"({rupees(leg.gross):+,})"
     )
     style = "green" if leg.gross >= 0 else "magenta"
@@ -170,15 +189,27 @@ def _profits(day: DayRecord) -> Table:
             table.add_row(Text(basket, style="bold"))
         status = Text(run.status.lower(), style=_STYLE.get(run.status, "red"))
         if not record.profits:
-            table.add_row(f"  {run.strategy.name}", "", status, "", "", "")
+            table.add_row(f"  {_name(run)}", "", status, "", "", "")
         for account, profit in record.profits.items():
-            table.add_row(f"  {run.strategy.name}", account, status, *_money(profit))
+            table.add_row(f"  {_name(run)}", account, status, *_money(profit))
     for account, amount in day.rounding.items():
         if amount:
             table.add_row("  rupee rounding", account, "", *_money(Profit(gross=ZERO, charges=amount)))
     table.add_section()
     table.add_row("total", "", "", *_money(day.profit))
     return table
+
+
+def _carried(day: DayRecord) -> Iterator[Text]:
+    """What is held after the close, at the last price known there."""
+    for record in day.runs:
+        for leg in record.run.positions:
+            if leg.open:
+                text = f"carried  {record.run.strategy.name} on {leg.account}: {leg.side} {leg.open // leg.lot_size} "
+                text += f"{_short(leg)} at {_price(leg.entry_price)}, marked at {_price(leg.mark)}"
+                if leg.mark is not None:
+                    text += f" ({rupees(leg.unrealised(leg.mark)):+,} open)"
+                yield Text(text, style="cyan")
 
 
 def _money(profit: Profit) -> tuple[Text, Text, Text]:
@@ -209,7 +240,8 @@ class Live:
         self._seen: set[Happening] = set()
 
     def __call__(self, at: datetime, runs: Sequence[Run]) -> None:
-        new = {each for run in runs for each in of_run(run)} - self._seen
+        day = at.astimezone(IST).date()
+        new = {each for run in runs for each in of_run(run) if is_on(each.at, day)} - self._seen
         self._seen |= new
         for each in sorted(new, key=lambda each: (each.at, each.rank, each.strategy, each.account, each.text)):
             what = Text(f"{each.what:<12}", style=each.style)

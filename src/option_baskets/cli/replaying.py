@@ -19,6 +19,7 @@ from option_baskets.adapters.clock import SimulatedClock, run_simulated
 from option_baskets.adapters.facts import load
 from option_baskets.adapters.feeds.canonical import file_name
 from option_baskets.adapters.feeds.recorded import RecordedFeed
+from option_baskets.adapters.feeds.settlements import FILE as SETTLEMENTS
 from option_baskets.cli.replay_state import ReplayState
 from option_baskets.domain.cadence import Cadence, instants
 from option_baskets.domain.due import latest_mis_exits
@@ -77,6 +78,7 @@ class Replay:
         sessions = tuple(with_halts(known, feed.session(day)) for day in days)
         cadence = load_cadence(facts)
         paths = [*files, *(directory / file_name(day) for day in days), *sorted(facts.glob("*") if facts else ())]
+        paths += [path for path in (directory / SETTLEMENTS,) if path.is_file()]
         settings = f"{version('option-baskets')} {slippage} {stale} {with_charges}"
         return cls(
             feed=feed,

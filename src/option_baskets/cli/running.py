@@ -6,9 +6,9 @@ import fcntl
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,7 +25,7 @@ from option_baskets.engine.day import Watch
 from option_baskets.engine.rates import Rate
 from option_baskets.engine.report import DayRecord
 from option_baskets.ports import Clock
-from option_baskets.wiring import Embedded, Market, last_tick, play, spare_the_collector
+from option_baskets.wiring import Embedded, Market, held_underlyings, last_tick, play, spare_the_collector
 
 LOG = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class Running:
                 made += 1
                 refuse_unless_sound(self.facts, day, self._underlyings(), Scenario())
                 yield session
-            day = next_session_day(self.facts, day)
+            day += timedelta(days=1)
 
     def trade(self, sessions: Iterator[Session], *, watch: Watch, done: Callable[[DayRecord], None]) -> None:
         """Trade the sessions; each day's record goes to ``done`` when it ends. Interrupted, the books stay as they are.
@@ -103,18 +103,19 @@ class Running:
                     done(record)
 
     def _trade(self, session: Session, watch: Watch) -> list[DayRecord]:
+        held = asyncio.run(held_underlyings(self.data, session.date))
         if self.speed.is_simulated:
-            return run_simulated(lambda clock: self._day(session, clock, watch), session.starts)
+            return run_simulated(lambda clock: self._day(session, clock, watch, held), session.starts)
         start = None
         if not self.speed.is_real or self.recorded is not None:
             # An accelerated day that was interrupted goes on where it was; nothing happened to its market meanwhile.
             start = asyncio.run(last_tick(self.data, session.date)) or session.starts
         clock = RealClock(self.speed.factor, start, zone=IST)
         spare_the_collector()
-        return run_real(_until_terminated(self._day(session, clock, watch)))
+        return run_real(_until_terminated(self._day(session, clock, watch, held)))
 
-    async def _day(self, session: Session, clock: Clock, watch: Watch) -> list[DayRecord]:
-        machine = self.machine(session, clock)
+    async def _day(self, session: Session, clock: Clock, watch: Watch, held: Collection[str]) -> list[DayRecord]:
+        machine = self.machine(session, clock, held)
         try:
             paused = await machine.adopt(self.baskets)
             if paused:
@@ -123,12 +124,12 @@ class Running:
         finally:
             await asyncio.shield(machine.close())
 
-    def machine(self, session: Session, clock: Clock) -> Embedded:
-        """The platform over the data folder for one session."""
+    def machine(self, session: Session, clock: Clock, held: Collection[str] = ()) -> Embedded:
+        """The platform over the data folder for one session; ``held`` are underlyings of earlier days' positions."""
         in_simulated_time = isinstance(clock, SimulatedClock)
         return Embedded(
             data=self.data,
-            market=self._market(session),
+            market=self._market(session, held),
             clock=clock,
             facts=self.facts,
             rate=Rate(),
@@ -137,14 +138,14 @@ class Running:
             durable=not in_simulated_time,
         )
 
-    def _market(self, session: Session) -> Market:
+    def _market(self, session: Session, held: Collection[str]) -> Market:
         if self.recorded is not None:
             return Market(
                 feed=self.recorded,
                 fills=RecordedFills(self.recorded),
                 is_trading=lambda _, at: session.is_open(at),
             )
-        feed = SimulatedFeed(self.facts, seed=self.seed, underlyings=self._underlyings())
+        feed = SimulatedFeed(self.facts, seed=self.seed, underlyings=sorted({*self._underlyings(), *held}))
         return Market(
             feed=feed,
             fills=QuotedFills(depth=feed),

@@ -126,8 +126,8 @@ async def _claim(trading: Trading, session: Session, due: DueStrategy, snapshot:
         entry_at=due_at.entry,
         exit_at=due_at.exit,
         detail=due_at.note,
-    )
         dynamic=await units_today(trading, due.user_id, due.basket, due.strategy, due.allocations),
+    )
     if refusal is None and not session.is_trading(due_at.entry):
         refusal = outside(session, due_at.entry)
     if refusal is not None:

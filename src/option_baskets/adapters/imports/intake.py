@@ -12,6 +12,7 @@ from datetime import date, timedelta
 import polars as pl
 
 from option_baskets.adapters.feeds.canonical import INDEX, ORDER, SCHEMA, Kind, RecordedSession, inside
+from option_baskets.adapters.feeds.settlements import Settlements
 from option_baskets.adapters.imports.listing import listings
 from option_baskets.domain.facts import Exchange, Facts, Span
 from option_baskets.domain.instrument import exchange_of
@@ -84,7 +85,11 @@ class Intake:
     Iterating raises Invalid for a lot size that neither the source, nor the options, nor our facts know.
     """
 
-    def __init__(self, staged: pl.DataFrame, source: Source, options: Options) -> None:
+    def __init__(
+        self, staged: pl.DataFrame, source: Source, options: Options, *, settlements: Settlements | None = None
+    ) -> None:
+        self.settlements = settlements or {}
+        """Final settlement prices the files have, of any date."""
         day = pl.col("start").dt.date()
         if options.dates:
             staged = staged.filter(day.is_in(list(options.dates)) | day.is_null())

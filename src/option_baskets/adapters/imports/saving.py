@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from option_baskets.adapters.feeds.canonical import write
+from option_baskets.adapters.feeds.settlements import add_settlements
 from option_baskets.adapters.feeds.whole_file import whole_file
 from option_baskets.adapters.imports.intake import STAGED, Day, Intake
 
@@ -63,6 +64,9 @@ def save(
                     )
                 )
             on_day(day)
+        dates = {day.date for day in saved}
+        prices = {key: price for key, price in intake.settlements.items() if key[0] in dates}
+        add_settlements(directory, prices, replace=replace)
     finally:
         rows = pl.concat(rejected).select(_COLUMNS).sort("file", "row", maintain_order=True)
         if directory.is_dir():

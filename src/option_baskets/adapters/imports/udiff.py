@@ -5,7 +5,9 @@ contract that was not traded carries its last close forward, which is no price o
 one. The underlying's close becomes an index row. Only index options (IDO) and index futures (IDF) are taken.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import polars as pl
@@ -21,13 +23,19 @@ _COLUMNS = (
     *("TradDt", "FinInstrmTp", "TckrSymb", "XpryDt", "StrkPric", "OptnTp", "OpnPric", "HghPric", "LwPric", "ClsPric"),
     *("UndrlygPric", "OpnIntrst", "TtlTradgVol", "NewBrdLotQty"),
 )
+_OPTIONAL = "SttlmPric"
+"""Of a contract on its expiry day: the final settlement price of the index, not of the contract."""
+_WITHOUT = pl.lit(None, pl.String).alias(_OPTIONAL)
 _START = pl.col("TradDt").str.to_datetime("%Y-%m-%d", strict=False).dt.replace_time_zone(IST.key).cast(MOMENT)
 _TRADED = pl.col("TtlTradgVol").cast(pl.Int64, strict=False) != 0
 
 
 def udiff(files: Iterable[Path], options: Options) -> Intake:
     """The sessions of the files; files of one date become one session."""
-    tables = [read_table(path, _COLUMNS).select("file", "row", "reason", *_COLUMNS) for path in files]
+    tables = [
+        read.select("file", "row", "reason", *_COLUMNS, _OPTIONAL if _OPTIONAL in read.columns else _WITHOUT)
+        for read in (read_table(path, _COLUMNS) for path in files)
+    ]
     staged = []
     for table in tables:
         rows = table.filter(pl.col("FinInstrmTp").fill_null("").is_in(["IDO", "IDF"]) | pl.col("reason").is_not_null())
@@ -53,4 +61,22 @@ def udiff(files: Iterable[Path], options: Options) -> Intake:
         staged.append(
             stage(spots, start=_START, underlying=pl.col("TckrSymb"), type=pl.lit(INDEX), close=pl.col("UndrlygPric"))
         )
-    return Intake(pl.concat(staged), SOURCE, options)
+    return Intake(pl.concat(staged), SOURCE, options, settlements=_settlements(tables))
+
+
+def _settlements(tables: Sequence[pl.DataFrame]) -> dict[tuple[date, str], tuple[Decimal, str]]:
+    """Final settlement prices: those of contracts on their expiry day, where all of an underlying agree."""
+    expiring = pl.concat(
+        table.select("TradDt", "TckrSymb", pl.col(_OPTIONAL).cast(pl.Float64, strict=False).alias("price")).filter(
+            table["reason"].is_null()
+            & table["FinInstrmTp"].fill_null("").is_in(["IDO", "IDF"])
+            & (table["TradDt"] == table["XpryDt"])
+        )
+        for table in tables
+    ).drop_nulls()
+    found = expiring.group_by("TradDt", "TckrSymb").agg(pl.col("price").unique())
+    return {
+        (date.fromisoformat(day), underlying): (Decimal(f"{prices[0]:.4f}").normalize(), SOURCE.name)
+        for day, underlying, prices in found.iter_rows()
+        if len(prices) == 1 and prices[0] > 0
+    }
