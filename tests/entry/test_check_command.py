@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from option_baskets.cli import main
+from tests.engine.tiny_day import STRADDLE
 
 ROOT = Path(__file__).parent.parent.parent
 EXAMPLES = sorted((ROOT / "examples").glob("*.toml"))
@@ -121,3 +122,22 @@ def test_help_has_examples_that_name_files_that_exist() -> None:
 
 def test_no_file_is_a_usage_error() -> None:
     assert check().exit_code == 2
+
+
+def test_limits_are_told_in_words(tmp_path: Path) -> None:
+    text = STRADDLE.replace("capital = 500000", "capital = 500000\nmax_daily_loss = 10000\nmax_drawdown_percent = 15")
+    text = text.replace('id = "one"', 'id = "one"\nmax_daily_loss = 20000')
+    limits = "max_daily_loss = 5000, max_daily_trades = 4, max_lots = 8"
+    limits += ", max_position_value = 90000, max_margin_percent = 60"
+    file = tmp_path / "limited.toml"
+    text = text.replace("lots = 2", f"lots = 2\n  limits = {{ {limits} }}")
+    file.write_text(f"format = 1\n{text}", encoding="utf-8")
+    told = " ".join(check(str(file)).output.split())
+    for sentence in (
+        "At a net loss of ₹10,000 in a day all its strategies are closed, and nothing more is entered that day.",
+        "At a fall of 15 % of its capital (₹75,000) from its highest all its strategies are closed,",
+        "At a net loss of ₹20,000 in a day everything on one is closed,",
+        "At a net loss of ₹5,000 in a day it is closed on one and not entered again.",
+        "On one at most 4 entries a day, 8 lots, ₹90,000 of premium, 60 % of the basket's capital as margin;",
+    ):
+        assert sentence in told

@@ -7,7 +7,7 @@ from option_baskets.domain.allocation import Allocation
 from option_baskets.domain.basket import Basket, BrokerAccount
 from option_baskets.domain.money import HUNDRED
 
-_OUT = "out, and no more entries that day"
+_OUT = "closed, and nothing more is entered that day"
 
 
 def basket_limits_in_words(basket: Basket) -> Iterator[str]:
@@ -25,7 +25,7 @@ def account_limits_in_words(account: BrokerAccount) -> str:
     if account.max_daily_loss is None:
         return ""
     loss = rupees_in_words(account.max_daily_loss)
-    return f"{account.id}: at a net loss of {loss} in a day everything on it is {_OUT}."
+    return f"At a net loss of {loss} in a day everything on {account.id} is {_OUT}."
 
 
 def allocation_limits_in_words(allocation: Allocation) -> str:
@@ -33,7 +33,8 @@ def allocation_limits_in_words(allocation: Allocation) -> str:
     limits = allocation.limits
     told = []
     if limits.max_daily_loss is not None:
-        told.append(f"{allocation.account}: at a net loss of {rupees_in_words(limits.max_daily_loss)} in a day {_OUT}.")
+        loss = rupees_in_words(limits.max_daily_loss)
+        told.append(f"At a net loss of {loss} in a day it is closed on {allocation.account} and not entered again.")
     most = []
     if limits.max_daily_trades is not None:
         most.append(f"{limits.max_daily_trades} entries a day")
@@ -44,5 +45,5 @@ def allocation_limits_in_words(allocation: Allocation) -> str:
     if limits.max_margin_percent is not None:
         most.append(f"{limits.max_margin_percent:f} % of the basket's capital as margin")
     if most:
-        told.append(f"{allocation.account}: at most {', '.join(most)}; what would pass that is not entered.")
+        told.append(f"On {allocation.account} at most {', '.join(most)}; what would pass that is not entered.")
     return " ".join(told)
