@@ -8,10 +8,15 @@ import json
 from collections.abc import Sequence
 from datetime import date, timedelta
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from rich.console import Console
 
+from option_baskets.cli import main
+from option_baskets.cli.day_view import show_result
 from option_baskets.cli.replaying import Replay
 from option_baskets.domain.dynamic import UnitsOfDay, Verdict, again
 from option_baskets.domain.reasons import Reason
@@ -201,3 +206,45 @@ def test_units_are_fixed_before_the_open_and_after_a_late_start_at_the_first_tri
     late = play_day(days, tmp_path / "data", basket(), begin=instant("09:16"))
     assert [each.run.positions[0].lots for each in late.day.runs] == [2, 2]
     assert len(late.day.units) == 1
+
+
+def explained(tmp_path: Path, text: str, *more: str) -> str:
+    days = recorded(tmp_path / "days", 6 * [("90", "81")], DAYS[:6])
+    file = tmp_path / "basket.toml"
+    file.write_text("format = 1\n" + text, encoding="utf-8")
+    command = ["explain", str(file), "--data", str(days), "--date", f"{DAYS[5]}", *more]
+    result = CliRunner().invoke(main, command, env={"COLUMNS": "110"})
+    assert result.exit_code == 0, result.output
+    return " ".join(result.output.split())
+
+
+def test_explain_says_why_so_many_units_and_counts_the_days_before_where_they_are_asked_for(tmp_path: Path) -> None:
+    """A unit is a lot here: 1 lot of the puts on the sixth day, 65 units; without the days before a half, 130."""
+    alone = explained(tmp_path, basket())
+    assert "By by-result: 2 units, an equal part of 4 to begin with: 0 closed runs, and a score takes 5." in alone
+    assert "one: SELL 130 of leg 1 at 80.00" in alone
+    after = explained(tmp_path, basket(), "--since", f"{DAYS[0]}")
+    why = "1 unit: net profit -1,009.60 rupees over 5 closed runs is not above 0, which asks for the least, 1."
+    assert f"By by-result: {why}" in after
+    assert "one: SELL 65 of leg 1 at 80.00" in after
+    assert "one: SELL 195 of leg 1 at 100.00" in after
+
+
+def test_check_says_who_shares_what_and_with_what_they_begin(tmp_path: Path) -> None:
+    file = tmp_path / "basket.toml"
+    file.write_text("format = 1\n" + basket(max_drawdown_percent=10), encoding="utf-8")
+    result = CliRunner().invoke(main, ["check", str(file)], env={"COLUMNS": "200"})
+    shared = "by-result: 4 units over calls and puts by the net profit of the last 20 closed runs, 1 to 3 each, "
+    shared += "at most 1 more or less a day; 1 at once when more than ₹10,000 below its best."
+    assert shared in result.output.splitlines()
+    assert "by-result, to begin with: calls 2, puts 2." in result.output.splitlines()
+
+
+def test_the_terminal_says_why_beside_the_days_result(tmp_path: Path) -> None:
+    days = replayed(tmp_path, basket(least=0, max_drawdown_percent=5), [("100", "120"), ("100", "80")])
+    console = Console(width=200, record=True, file=StringIO())
+    show_result(console, days[1])
+    told = console.export_text().splitlines()
+    assert any(line.startswith("by-result: calls 2 units, as before: 1 closed run") for line in told)
+    assert any(line.startswith("by-result: puts 0 units, the least: ") for line in told)
+    assert "by-result: 2 of 4 units: no score is above 0" in told

@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from option_baskets.cli import main
 from option_baskets.domain.contract import ContractType
 from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.run import Run, RunStatus
@@ -18,7 +20,7 @@ from option_baskets.ports import Put, Write
 from option_baskets.wiring import LOCAL_USER, Embedded
 from tests.engine.test_out_rules import legs
 from tests.engine.test_recovery import Killed, Life, dying
-from tests.engine.tiny_day import Act, Played, Prices, call, instant, play_day, put, record, steady
+from tests.engine.tiny_day import DAY, Act, Played, Prices, call, instant, play_day, put, record, steady
 
 STOP = "stop = { rupees = 5000 }\n"
 TWICE = STOP + "restart = { on_stop = 2 }\n"
@@ -79,7 +81,7 @@ def test_a_stopped_strategy_is_sold_again_at_that_instant_at_the_money_of_then_a
     assert [run.id for run in runs(played)] == [f"2026-11-24#straddle.straddle#{cycle}" for cycle in range(3)]
     assert [run.followed_by for run in runs(played)] == [*(run.id for run in runs(played)[1:]), ""]
     second = runs(played)[1]
-    assert [f"{leg.entry_price} {leg.exit_price}" for leg in second.positions] == ["90 130", "70 70"]
+    assert [f"{leg.entry_price:.0f} {leg.exit_price:.0f}" for leg in second.positions] == ["90 130", "70 70"]
     assert sum(leg.gross for leg in second.positions) == -40 * 130
     assert_flat(played)
 
@@ -216,3 +218,18 @@ def test_a_cycle_counts_its_own_losses_only(tmp_path: Path) -> None:
     assert told(played)[1:] == ["1 26100 09:23 09:35 time"]
     assert runs(played)[1].status is RunStatus.CLOSED
     assert {leg.exit_reason for leg in runs(played)[1].positions} == {ExitReason.TIME}
+
+
+def test_explain_tells_every_cycle(tmp_path: Path) -> None:
+    days = record(tmp_path / "days", FALLING)
+    file = tmp_path / "basket.toml"
+    file.write_text("format = 1\n" + legs(strategy=TWICE), encoding="utf-8")
+    command = ["explain", str(file), "--data", str(days), "--date", f"{DAY}"]
+    told = CliRunner().invoke(main, command, env={"COLUMNS": "110"}).output.splitlines()
+    assert "Once all is closed, the strategy is entered again after its stop, at most twice." in told
+    first, second = (
+        told.index(f"The whole strategy again at {at}, cycle {n}:") for n, at in ((1, "09:23"), (2, "09:26"))
+    )
+    bought = "one: SELL 130 of leg 1 at 90.00 at 09:23; out at 130.00 at 09:26"
+    assert bought in "".join(told[first:second])
+    assert any(" ".join(line.split()) == "strategy stop all - - fires at 09:23" for line in told)

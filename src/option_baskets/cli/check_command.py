@@ -10,6 +10,7 @@ from rich.table import Table
 
 from option_baskets.adapters.basket_file import BasketFile, load_basket_file
 from option_baskets.adapters.facts import load
+from option_baskets.cli.dynamic_wording import policies_in_words, units_to_begin_with
 from option_baskets.cli.entry_wording import again_in_words, leg_wait_in_words, strategy_wait_in_words
 from option_baskets.cli.exit_wording import distance_in_words, leg_in_words, rupees_in_words, strategy_in_words
 from option_baskets.cli.holding_wording import held_in_words, span_in_words
@@ -68,11 +69,12 @@ def _print_meaning(found: BasketFile, console: Console) -> None:
     basket = found.basket
     paused = ", paused" if basket.paused else ""
     console.print(f"[bold]{escape(basket.name)}[/], {basket.mode}, capital {rupees_in_words(basket.capital)}{paused}")
-    for line in (*basket_limits_in_words(basket), *filter(None, map(account_limits_in_words, found.accounts))):
+    limits = (*basket_limits_in_words(basket), *filter(None, map(account_limits_in_words, found.accounts)))
+    for line in (*limits, *policies_in_words(found)):
         console.print(escape(line))
     for strategy in found.strategies:
         console.print(f"\n[bold]{escape(strategy.name)}[/]  {_schedule(strategy)}")
-        console.print(_legs(strategy, found.of(strategy)))
+        console.print(_legs(strategy, found.of(strategy), units_to_begin_with(found, strategy)))
         for line in units_in_words(strategy, found.of(strategy)):
             console.print(escape(line))
         waits = (strategy_wait_in_words(strategy), *map(leg_wait_in_words, strategy.legs))
@@ -84,7 +86,7 @@ def _print_meaning(found: BasketFile, console: Console) -> None:
             console.print(escape(line))
 
 
-def _legs(strategy: Strategy, allocations: tuple[Allocation, ...]) -> Table:
+def _legs(strategy: Strategy, allocations: tuple[Allocation, ...], units: int | None) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("Leg")
     table.add_column("", no_wrap=True)
@@ -94,7 +96,7 @@ def _legs(strategy: Strategy, allocations: tuple[Allocation, ...]) -> Table:
         table.add_column(rule, justify="right", no_wrap=True)
     for allocation in allocations:
         table.add_column(f"Lots on\n{allocation.account}", justify="right")
-    lots = [lots_by_leg(strategy, allocation, allocations) for allocation in allocations]
+    lots = [lots_by_leg(strategy, allocation, allocations, units) for allocation in allocations]
     for leg in strategy.legs:
         table.add_row(
             leg.id,

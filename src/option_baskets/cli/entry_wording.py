@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from option_baskets.domain.basket import LegSpec, Strategy
-from option_baskets.domain.entry_rules import Again, Breakout, BreakSide, Move, Reentry
+from option_baskets.domain.entry_rules import Again, Breakout, BreakSide, Move, Reentry, Restart
 
 _SIDES = {
     BreakSide.HIGH: "is above its high",
@@ -43,6 +43,14 @@ def again_in_words(strategy: Strategy) -> Iterator[str]:
                 yield f"The {key} of leg {leg.id} wakes {legs}."
     if strategy.reenter_until is not None:
         yield f"No leg is entered again from {strategy.reenter_until:%H:%M} on."
+    if strategy.restart is not None:
+        yield f"Once all is closed, the strategy is entered again {_restarts(strategy.restart)}."
+
+
+def _restarts(restart: Restart) -> str:
+    """With strikes chosen anew: it is a new run."""
+    after = ((restart.on_stop, "its stop"), (restart.on_target, "its target or lock"))
+    return " and ".join(f"after {what}, {_times(count)}" for count, what in after if count)
 
 
 def _again(rule: Again, kind: Reentry) -> str:

@@ -39,18 +39,23 @@ def show_explanation(console: Console, told: Explanation) -> None:
         console.print()
         console.print(table)
     console.print()
-    for line in (*units_in_words(strategy, told.allocations), *told.notes, *_waits(told)):
+    for line in (*_units(told), *told.notes, *_waits(told)):
         _say(console, line)
-    if told.run is None:
-        return
+    if told.run is not None:
+        _show_run(console, told, told.run)
+
+
+def _show_run(console: Console, told: Explanation, run: Run) -> None:
+    """When each rule fires, and what came of them all."""
     if told.levels:
         console.print(_levels(told.levels, told.due.times.exit))
         console.print()
-    whole = strategy_in_words(strategy)
-    for line in (*filter(None, [whole]), *again_in_words(strategy)):
+    whole = strategy_in_words(told.strategy)
+    for line in (*filter(None, [whole]), *again_in_words(told.strategy)):
         _say(console, line)
-    for line in _outcome(told.run):
-        _say(console, line)
+    for cycle in (run, *told.cycles):
+        for line in _outcome(cycle):
+            _say(console, line)
 
 
 def _say(console: Console, line: str) -> None:
@@ -126,6 +131,13 @@ def _delta(candidate: Candidate) -> str:
     return "" if candidate.delta is None else f", delta {candidate.delta:.3f}"
 
 
+def _units(told: Explanation) -> Iterator[str]:
+    """How many, and why."""
+    if told.dynamic is not None:
+        yield f"By {told.dynamic.policy}: {told.dynamic.why}."
+    yield from units_in_words(told.strategy, told.allocations)
+
+
 def _parts(parts: tuple[Part, ...]) -> Table:
     table = _table("Account", "Leg", right=("Lots", "Quantity"))
     table.add_column("Orders")
@@ -159,6 +171,8 @@ def _levels(levels: tuple[Level, ...], exit_: datetime) -> Table:
 
 def _outcome(run: Run) -> Iterator[str]:
     """What came of it with all rules together."""
+    if run.cycle:
+        yield f"The whole strategy again at {_time(run.entry_at)}, cycle {run.cycle}:"
     if run.reason is not None:
         yield f"{run.status.capitalize()}: {run.detail} ({run.reason})."
     for leg in run.positions:

@@ -143,6 +143,7 @@ def wanted(found: "BasketFile", name: str | None) -> Sequence["Strategy"]:
 
 def _planned(found: "BasketFile", strategy: "Strategy", recorded: RecordedDay, at: time | None) -> Plan:
     """Raises Refused: with the reason for which the engine would not enter."""
+    from option_baskets.cli.dynamic_wording import units_to_begin_with
     from option_baskets.domain.allocation import lots_by_leg
     from option_baskets.domain.resolve import resolve
 
@@ -150,8 +151,9 @@ def _planned(found: "BasketFile", strategy: "Strategy", recorded: RecordedDay, a
     entered = [leg.id for leg in strategy.legs if not leg.lazy]
     contracts = resolve(strategy, valuation.snapshot, valuation.delta, legs=entered).contracts
     by_account = {}
+    units = units_to_begin_with(found, strategy)
     for allocation in found.of(strategy):
-        lots = lots_by_leg(strategy, allocation, found.of(strategy))
+        lots = lots_by_leg(strategy, allocation, found.of(strategy), units)
         planned = {leg: count for leg, count in lots.items() if leg in entered}
         by_account[allocation.account] = valuation.holdings(strategy, contracts, planned)
     charged_as = {account.id: account.charges_as for account in found.accounts}

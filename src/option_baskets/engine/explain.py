@@ -4,7 +4,7 @@ Facts only, no words: a command says them. When a rule fired is read from replay
 strategy stood alone (`only`), so that it is known of rules too that another one forestalled.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,6 +14,7 @@ from option_baskets.domain.allocation import Allocation, lots_by_leg, slices
 from option_baskets.domain.basket import Holding, LegSpec, Strategy, StrikeRule, Weekday
 from option_baskets.domain.contract import Contract
 from option_baskets.domain.due import Times, is_due, own_times, times
+from option_baskets.domain.dynamic import DynamicUnits
 from option_baskets.domain.errors import Refused
 from option_baskets.domain.exit_rules import StrategyExits
 from option_baskets.domain.facts import Facts
@@ -148,6 +149,10 @@ class Explanation:
     levels: tuple[Level, ...]
     run: Run | None
     """The day as it was replayed with all rules; None: it was not claimed."""
+    cycles: tuple[Run, ...]
+    """The runs of that day in which the whole strategy was entered again."""
+    dynamic: DynamicUnits | None
+    """What its policy gave it that day."""
     chosen_at: datetime
     """When strikes were chosen: the entry, or the break a strategy waits for."""
     waits: tuple[Waited, ...]
@@ -184,7 +189,7 @@ def only(strategy: Strategy, kept: RuleOf) -> Strategy:
         )
         for leg in strategy.legs
     )
-    return replace(strategy, legs=legs, exits=alone)
+    return replace(strategy, legs=legs, exits=alone, restart=None)
 
 
 def _entered(strategy: Strategy) -> list[LegSpec]:
@@ -198,7 +203,8 @@ def explain(
     valuation: Valuation,
     *,
     paused: bool,
-    run: Run | None,
+    runs: Sequence[Run],
+    dynamic: DynamicUnits | None = None,
     alone: Mapping[RuleOf, Run],
     look: Look,
 ) -> Explanation:
@@ -206,6 +212,7 @@ def explain(
     each rule stood alone."""
     snapshot, session = valuation.snapshot, valuation.session
     assert session is not None
+    run = runs[0] if runs else None
     refusal: Refused | None = None
     choices: tuple[Choice, ...] = ()
     parts: tuple[Part, ...] = ()
@@ -230,6 +237,8 @@ def explain(
         parts=parts,
         levels=tuple(_levels(strategy, run, alone)) if run is not None else (),
         run=run,
+        cycles=tuple(runs[1:]),
+        dynamic=dynamic,
         chosen_at=snapshot.at,
         waits=waits,
     )
