@@ -394,6 +394,26 @@ def test_a_later_order_the_exchange_took_before_the_crash_is_found_in_its_book(
         assert_journal_is_the_exchanges_book(resumed)
 
 
+@pytest.mark.usefixtures("burial")
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_killed_between_the_commits_of_a_large_later_entry_its_missing_orders_are_journaled(tmp_path: Path) -> None:
+    """60 lots a leg, one an order: 120 entries; the run, its history and the first 90 are one commit."""
+    sliced = chain("NIFTY", DAY, range(25700, 26301, 50), lot_size=LOT, freeze_quantity=LOT)
+    days = record(tmp_path / "days", RISING, listings=sliced)
+    basket = WAITING.replace("lots = 2", "lots = 60")
+    whole = play_day(days, tmp_path / "whole", basket)
+    for number in range(1, 1000):
+        life = Life(number)
+        with pytest.raises(Killed):
+            play_day(days, tmp_path / str(number), basket, machine_of=dying(table=life))
+        if len(life.last) > 90:
+            break
+    resumed = play_day(days, tmp_path / str(number), basket)
+    assert text(resumed) == text(whole)
+    assert_journal_is_the_exchanges_book(resumed)
+
+
 def test_whichever_commit_fails_once_a_day_with_later_entries_ends_flat_and_accounted_for(
     short_days: Path, tmp_path: Path
 ) -> None:

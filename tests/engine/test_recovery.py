@@ -21,7 +21,8 @@ from option_baskets.ports import Put, Write
 from option_baskets.store import codec
 from option_baskets.store.books import Books
 from option_baskets.wiring import Embedded
-from tests.engine.tiny_day import LOT, QUIET, SPREAD, Played, Prices, call, instant, play_day, record, steady
+from tests.engine.small_market import chain
+from tests.engine.tiny_day import DAY, LOT, QUIET, SPREAD, Played, Prices, call, instant, play_day, record, steady
 
 SHORT_DAY = (
     SPREAD.replace("09:20", "09:17")
@@ -206,6 +207,26 @@ def test_an_order_the_exchange_took_before_the_crash_is_found_in_its_book(days: 
         resumed = play_day(days, data, basket)
         assert text(resumed) == text(whole), f"after order {number}"
         assert_journal_is_the_exchanges_book(resumed)
+
+
+@pytest.mark.usefixtures("burial")
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_killed_between_the_commits_of_a_large_entry_it_is_journaled_anew(tmp_path: Path) -> None:
+    """60 lots a leg, one an order, on one account: 120 entries, more than one commit takes."""
+    sliced = chain("NIFTY", DAY, range(25700, 26301, 50), lot_size=LOT, freeze_quantity=LOT)
+    large = record(tmp_path / "days", QUIET, listings=sliced)
+    basket = SPREAD.partition('  [[strategies.allocations]]\n  account = "two"')[0].replace("lots = 2", "lots = 60")
+    whole = play_day(large, tmp_path / "whole", basket)
+    for number in range(1, 1000):
+        life = Life(number)
+        with pytest.raises(Killed):
+            play_day(large, tmp_path / str(number), basket, machine_of=dying(table=life))
+        if len(life.last) == 90:
+            break
+    resumed = play_day(large, tmp_path / str(number), basket)
+    assert text(resumed) == text(whole)
+    assert_journal_is_the_exchanges_book(resumed)
 
 
 @pytest.mark.usefixtures("burial")

@@ -123,9 +123,11 @@ def _in_time(run: Run, now: datetime) -> None:
 async def _journal(trading: Trading, key: RunKey, run: Run, entry: Entry) -> None:
     """Write the intents, then the run that names them; until the run says ENTERING nothing is sent.
 
-    Where one commit takes all of it, every account's first turn is journaled as SENDING at once.
+    Where one commit takes all of it, every account's first turn is journaled as SENDING at once. Intents that a process
+    before this one wrote and had no run for yet are written over.
     """
-    orders: Sequence[Order] = entry.orders
+    versions = {order.intent.id: order.version for order in trading.desk.of_run(key)}
+    orders: Sequence[Order] = [replace(order, version=versions.get(order.intent.id, 0)) for order in entry.orders]
     if len(orders) <= _WRITES_A_COMMIT:
         orders = waves_begun(trading, orders)
     writes, kept = trading.desk.written(orders)

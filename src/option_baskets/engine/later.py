@@ -5,7 +5,7 @@ doubles none. What cannot be entered is dropped and recorded with the reason, al
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
 
@@ -23,7 +23,7 @@ from option_baskets.domain.run import LegPosition, Run, RunStatus, settled
 from option_baskets.domain.unentered import not_entered
 from option_baskets.engine.approval import approved
 from option_baskets.engine.exit import accounts_closing, close
-from option_baskets.engine.placing import Batch, deadline_of, place, unfinished, waves_begun
+from option_baskets.engine.placing import Batch, deadline_of, lacks_orders, place, unfinished, waves_begun
 from option_baskets.engine.planning import Entry, opened, orders_of, refuse_in_halt, within_rate
 from option_baskets.engine.runs import RunKey
 from option_baskets.engine.trading import Trading
@@ -77,7 +77,23 @@ async def _finish(trading: Trading, batch: Batch) -> None:
         for order in batch.orders(trading):
             if order.state is OrderState.CREATED:
                 await trading.desk.conclude(order.intent.id, OrderState.CANCELLED, Reason.LATE_ENTRY)
+    elif lacks_orders(trading, batch):
+        await _complete(trading, batch)
     await place(trading, batch)
+
+
+async def _complete(trading: Trading, batch: Batch) -> None:
+    """Journal the orders that a process before this one did not come to, if their prices are known."""
+    journaled = {order.intent.id: order.intent.decided_at for order in batch.orders(trading)}
+    snapshot = await trading.market.snapshot(trading.clock.now())
+    run = trading.runs.get(batch.key)
+    decided_at = min(journaled.values(), default=snapshot.at)
+    try:
+        orders = orders_of(run, batch.positions(trading), snapshot, decided_at)
+    except Refused as refusal:
+        LOG.warning("entry of %s on %s: %s", run.id, batch.account, refusal)
+    else:
+        await trading.desk.journal(order for order in orders if order.intent.id not in journaled)
 
 
 async def _begin(trading: Trading, key: RunKey, account: str) -> Batch | None:
@@ -159,7 +175,7 @@ def _planned(trading: Trading, run: Run, account: str, due: Sequence[Pending], s
             account=account,
             side=each.side,
             lots=each.lots,
-            contract=contracts[each.leg],
+            contract=contracts[each.key],
             snapshot=snapshot,
             entry_number=each.entry_number,
             batch=number,
@@ -176,16 +192,17 @@ def _planned(trading: Trading, run: Run, account: str, due: Sequence[Pending], s
     return approved(trading, run, entry, snapshot)
 
 
-def _contracts(trading: Trading, run: Run, due: Sequence[Pending], snapshot: Snapshot) -> dict[str, Contract]:
-    """By leg: what was fixed when the waiting began, and what is chosen now."""
+def _contracts(
+    trading: Trading, run: Run, due: Sequence[Pending], snapshot: Snapshot
+) -> dict[tuple[str, str, int], Contract]:
+    """Of each: what was fixed when the waiting began, and what is chosen now."""
+    chosen: Mapping[str, Contract] = {}
     open_ = [each.leg for each in due if each.contract is None]
     if open_:
         before = {each.leg: each.contract for each in run.positions if each.account == due[0].account}
         deltas = trading.valued(snapshot).delta
         chosen = resolve(run.strategy, snapshot, deltas, legs=open_, before=before).contracts
-    else:
-        chosen = {}
-    return {each.leg: each.contract or chosen[each.leg] for each in due}
+    return {each.key: each.contract or chosen[each.leg] for each in due}
 
 
 def _require_cover(run: Run, account: str, positions: Sequence[LegPosition], snapshot: Snapshot) -> None:
@@ -206,7 +223,7 @@ def _require_cover(run: Run, account: str, positions: Sequence[LegPosition], sna
 async def _journal(trading: Trading, key: RunKey, account: str, due: Sequence[Pending], entry: Entry) -> Batch | None:
     """Commit positions, orders and the run without what it waited for; None where an exit was faster.
 
-    Orders that one commit does not take follow it; should they never come, the batch is not sent (``placing``).
+    Orders that one commit does not take follow it; nothing is sent before they are all there.
     """
     orders: Sequence[Order] = entry.orders
     wanted = set(due)

@@ -86,7 +86,12 @@ async def _waves_of(trading: Trading, batch: Batch) -> Reason | None:
     """Every wave after the one before is filled; why something of it is not filled, or None."""
     desk = trading.desk
     deadline = deadline_of(trading, batch)
-    reason = _missing_orders(trading, batch)
+    if lacks_orders(trading, batch):
+        await asyncio.gather(
+            *(desk.cancel(order, Urgency.HEDGE_ENTRY, Reason.RESTARTED) for order in batch.orders(trading))
+        )
+        return Reason.RESTARTED
+    reason: Reason | None = None
     waves = [*_waves(batch.orders(trading)), (Urgency.SHORT_ENTRY, list[Order]())]
     for (urgency, intended), (next_urgency, following) in pairwise(waves):
         wave = _still_meant(trading, batch, [desk.orders[order.intent.id] for order in intended], reason)
@@ -115,27 +120,29 @@ def _still_meant(trading: Trading, batch: Batch, wave: list[Order], reason: Reas
         return []
     if reason is None and not batch.number:
         return wave
-    return [order for order in wave if order.intent.leg in _covered_legs(run, batch, wave)]
+    covered = _covered(run, batch, wave)
+    return [order for order in wave if (order.intent.leg, order.intent.entry_number) in covered]
 
 
 def _is_sold_option(order: Order) -> bool:
     return order.intent.side is Side.SELL and order.intent.contract.type.is_option
 
 
-def _covered_legs(run: Run, batch: Batch, wave: Sequence[Order]) -> set[str]:
-    """The legs of a wave that what is held by now covers, taken in turn."""
-    meant = {order.intent.leg for order in wave}
+def _covered(run: Run, batch: Batch, wave: Sequence[Order]) -> set[tuple[str, int]]:
+    """What of a wave is covered by what is held by now, taken in turn: leg and entry number."""
+    meant = {(order.intent.leg, order.intent.entry_number) for order in wave}
     coming: list[LegPosition] = []
-    for position in run.batch(batch.account, batch.number):
-        if position.leg in meant and lacks_cover(run, batch.account, [*coming, position], lambda _: None) is None:
-            coming.append(position)
-    return {position.leg for position in coming}
+    for each in run.batch(batch.account, batch.number):
+        is_meant = (each.leg, each.entry_number) in meant
+        if is_meant and lacks_cover(run, batch.account, [*coming, each], lambda _: None) is None:
+            coming.append(each)
+    return {(each.leg, each.entry_number) for each in coming}
 
 
-def _missing_orders(trading: Trading, batch: Batch) -> Reason | None:
-    """A process that ended while it journaled the batch left orders out: nothing more of it is sent."""
+def lacks_orders(trading: Trading, batch: Batch) -> bool:
+    """Whether a process that ended while it journaled the batch left orders out; nothing of it was sent then."""
     ordered = sum(order.intent.quantity for order in batch.orders(trading))
-    return None if ordered == sum(each.intended for each in batch.positions(trading)) else Reason.RESTARTED
+    return ordered != sum(each.intended for each in batch.positions(trading))
 
 
 async def _abandon(trading: Trading, batch: Batch, error: Exception) -> Reason | None:
