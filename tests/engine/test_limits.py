@@ -25,9 +25,10 @@ from option_baskets.domain.ids import Action
 from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.run import Run, RunStatus
 from option_baskets.engine.report import as_json
+from option_baskets.wiring import Embedded
 from tests.engine.test_out_rules import PLAIN, TWO
 from tests.engine.test_recovery import Killed, Life, dying, sending_of
-from tests.engine.tiny_day import LISTED, LOT, Bars, Played, Prices, call, play_day, put, record, steady
+from tests.engine.tiny_day import LISTED, LOT, Bars, Played, Prices, call, instant, play_day, put, record, steady
 
 LOTS = '  account = "one"\n  lots = 2\n'
 STRATEGY = PLAIN[PLAIN.index("[[strategies]]") :]
@@ -115,6 +116,27 @@ def test_a_basket_counts_what_was_lost_in_runs_that_are_over(tmp_path: Path) -> 
     """
     basket = again(limited(basket="max_daily_loss = 5000").replace("09:35", "09:24"), entry="09:20", exit="09:35")
     played = play(tmp_path, basket, of_call=steady("100", at0923="110", at0925="126.55", at0928="126.60"))
+    assert ended(played) == "time 09:24 110.00"
+    assert ended(played, "second") == "basket_stop 09:29 126.60"
+    assert fences(played) == ["basket straddle max_daily_loss 5000.60 of 5000.00"]
+
+
+@pytest.mark.usefixtures("burial")
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_what_was_lost_before_a_restart_counts_after_it(tmp_path: Path) -> None:
+    """As above, with a process that dies at 09:26, when the first run is over."""
+    basket = again(limited(basket="max_daily_loss = 5000").replace("09:35", "09:24"), entry="09:20", exit="09:35")
+    of_call = steady("100", at0923="110", at0925="126.55", at0928="126.60")
+    days = record(tmp_path / "days", {"NIFTY": steady("26010"), call(): of_call, put(): steady("80")})
+
+    async def dies(machine: Embedded) -> None:
+        await machine.clock.sleep_until(instant("09:26:30"))
+        raise Killed
+
+    with pytest.raises(Killed):
+        play_day(days, tmp_path / "data", basket, acts=[dies])
+    played = play_day(days, tmp_path / "data", basket)
     assert ended(played) == "time 09:24 110.00"
     assert ended(played, "second") == "basket_stop 09:29 126.60"
     assert fences(played) == ["basket straddle max_daily_loss 5000.60 of 5000.00"]

@@ -33,7 +33,8 @@ def check_limits(fields: Fields, strategy: Strategy, allocations: Mapping[int, A
         lots = {leg: n for leg, n in lots_by_leg(strategy, allocation, everything).items() if leg in at_once}
         most_lots, most_trades = allocation.limits.max_lots, allocation.limits.max_daily_trades
         if most_lots is not None and sum(lots.values()) > most_lots:
-            entered = f"{sum(lots.values())} lots over {len(lots)} legs are entered at once"
+            legs = "1 leg" if len(lots) == 1 else f"{len(lots)} legs"
+            entered = f"{sum(lots.values())} lots over {legs} are entered at once"
             fields.add(
                 f"{path}.max_lots", f"{entered}, more than {most_lots}, and none would be; raise it or trade less"
             )
