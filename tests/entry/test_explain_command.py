@@ -318,7 +318,10 @@ def test_a_runner_up_is_what_the_rule_takes_once_the_better_ones_have_no_price(j
     (strategy,) = parse_basket(f"format = 1\n{text}").strategies
     recorded = RecordedDay.opened(june_10, None, rate=0, facts=None)
     valuation = recorded.valued(strategy.schedule.entry)
-    told = explain(strategy, (), valuation, paused=False, runs=(), alone={}, look=lambda _: valuation.snapshot)
+    capital = Decimal(500_000)
+    told = explain(
+        strategy, (), valuation, paused=False, capital=capital, runs=(), alone={}, look=lambda _: valuation.snapshot
+    )
     assert told.refusal is None
     for choice in told.choices:
         in_order = [choice.chosen.contract, *(each.contract for each in choice.runners_up)]

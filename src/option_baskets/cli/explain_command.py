@@ -111,6 +111,7 @@ def explanations(replay: "Replay", name: str | None) -> "Iterator[Explanation]":
             found.of(strategy),
             Valuation(facts=replay.facts, snapshot=look(at), session=session),
             paused=strategy.paused or found.basket.paused,
+            capital=found.basket.capital,
             runs=own,
             dynamic=dynamic.get(strategy.id),
             alone=alone,
@@ -122,7 +123,8 @@ def _replayed(
     replay: "Replay", found: "BasketFile", chosen: "Sequence[Strategy]"
 ) -> "dict[tuple[str, RuleOf | None], list[Run]]":
     """The runs of each strategy by cycle, and its run with one rule alone, from one replay. Nothing for what was not
-    due."""
+    due. A rule stands alone without limits too; those of accounts would add up what no day adds up."""
+    from option_baskets.domain.allocation import AllocationLimits
     from option_baskets.engine.explain import only, rules_of
 
     files: list[BasketFile] = []
@@ -130,12 +132,18 @@ def _replayed(
     for strategy in chosen:
         for rule in (None, *rules_of(strategy)):
             basket = replace(found.basket, id=f"{found.basket.id}.{len(files)}")
+            if rule is not None:
+                basket = replace(basket, max_daily_loss=None, max_drawdown_percent=None)
             lone = strategy if rule is None else only(strategy, rule)
             copy = replace(lone, id=f"{strategy.id}.{len(files)}", basket_id=basket.id)
             allocations = tuple(
                 replace(each, id=f"{copy.id}.{each.account}", strategy_id=copy.id) for each in found.of(strategy)
             )
-            files.append(replace(found, basket=basket, strategies=(copy,), allocations=allocations))
+            if rule is not None:
+                allocations = tuple(replace(each, limits=AllocationLimits()) for each in allocations)
+            accounts = tuple(replace(each, max_daily_loss=None) for each in found.accounts)
+            file = replace(found, basket=basket, accounts=accounts, strategies=(copy,), allocations=allocations)
+            files.append(file)
             which[copy.id] = (strategy.id, rule)
     (record,) = replace(replay, baskets=tuple(files)).run(None)
     runs: dict[tuple[str, RuleOf | None], list[Run]] = {}

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from option_baskets.cli.entry_wording import again_in_words
 from option_baskets.cli.exit_wording import rupees_in_words, strategy_in_words
+from option_baskets.cli.limit_wording import allocation_limits_in_words
 from option_baskets.cli.wording import strike_in_words, units_in_words
 from option_baskets.domain.basket import Reference, Weekday
 from option_baskets.domain.contract import Contract
@@ -17,6 +18,7 @@ from option_baskets.domain.money import rupees
 from option_baskets.domain.run import Run
 from option_baskets.domain.session import IST
 from option_baskets.engine.explain import Candidate, Choice, Due, Explanation, Level, Part
+from option_baskets.engine.explain_limits import Measure, Size
 
 
 def show_explanation(console: Console, told: Explanation) -> None:
@@ -38,6 +40,9 @@ def show_explanation(console: Console, told: Explanation) -> None:
     for table in (_choices(told.choices), _parts(told.parts)):
         console.print()
         console.print(table)
+    if told.sizes:
+        console.print()
+        console.print(_sizes(told.sizes))
     console.print()
     for line in (*_units(told), *told.notes, *_waits(told)):
         _say(console, line)
@@ -51,7 +56,8 @@ def _show_run(console: Console, told: Explanation, run: Run) -> None:
         console.print(_levels(told.levels, told.due.times.exit))
         console.print()
     whole = strategy_in_words(told.strategy)
-    for line in (*filter(None, [whole]), *again_in_words(told.strategy)):
+    limits = filter(None, map(allocation_limits_in_words, told.allocations))
+    for line in (*filter(None, [whole]), *again_in_words(told.strategy), *limits):
         _say(console, line)
     for cycle in (run, *told.cycles):
         for line in _outcome(cycle):
@@ -152,6 +158,19 @@ def _waits(told: Explanation) -> Iterator[str]:
         range_ = "" if each.low is None or each.high is None else f", which was {each.low:,.2f} to {each.high:,.2f}"
         end = f"there at {_time(each.due)}" if each.due is not None else f"not entered ({each.reason})"
         yield f"{f'Leg {each.leg}' if each.leg else 'The strategy'} {each.what}{range_}: {end}."
+
+
+def _sizes(sizes: tuple[Size, ...]) -> Table:
+    table = _table("Account", "Limit of", right=("Limit", "The entry's"))
+    table.add_column("")
+    for size in sizes:
+        counted = size.measure in {Measure.TRADES, Measure.LOTS}
+        taken, limit = (
+            "unknown" if each is None else f"{each:f}" if counted else rupees_in_words(rupees(each))
+            for each in (size.taken, size.limit)
+        )
+        table.add_row(size.account, size.measure, limit, taken, "" if size.passes else "refused")
+    return table
 
 
 def _levels(levels: tuple[Level, ...], exit_: datetime) -> Table:

@@ -26,6 +26,7 @@ from option_baskets.domain.reference import ReferencePrice, reference_price
 from option_baskets.domain.resolve import Resolution, expiry_of, ranked_strikes, resolve
 from option_baskets.domain.run import LegPosition, Run
 from option_baskets.domain.session import Session, trading_days_after
+from option_baskets.engine.explain_limits import Sent, Size, sizes
 from option_baskets.engine.explain_waits import Look, Waited, waited
 from option_baskets.engine.valuation import Valuation
 
@@ -156,6 +157,8 @@ class Explanation:
     chosen_at: datetime
     """When strikes were chosen: the entry, or the break a strategy waits for."""
     waits: tuple[Waited, ...]
+    sizes: tuple[Size, ...] = ()
+    """What the entry takes of limits of size."""
 
 
 def rules_of(strategy: Strategy) -> Iterator[RuleOf]:
@@ -203,6 +206,7 @@ def explain(
     valuation: Valuation,
     *,
     paused: bool,
+    capital: Decimal,
     runs: Sequence[Run],
     dynamic: DynamicUnits | None = None,
     alone: Mapping[RuleOf, Run],
@@ -216,12 +220,14 @@ def explain(
     refusal: Refused | None = None
     choices: tuple[Choice, ...] = ()
     parts: tuple[Part, ...] = ()
+    limited: tuple[Size, ...] = ()
     notes: tuple[str, ...] = ()
     waits: tuple[Waited, ...] = ()
     try:
         resolution = resolve(strategy, snapshot, valuation.delta, legs=[leg.id for leg in _entered(strategy)])
         choices, notes = tuple(_choices(strategy, resolution, valuation)), resolution.notes
         parts = tuple(_parts(strategy, allocations, resolution, snapshot))
+        limited = tuple(sizes(allocations, tuple(_sent(choices, parts)), capital, valuation))
         waits = tuple(waited(strategy, run, resolution, look)) if run is not None else ()
     except Refused as refused:
         refusal = refused
@@ -232,6 +238,7 @@ def explain(
         reference=_reference(strategy, snapshot),
         spot=snapshot.spot(strategy.underlying),
         refusal=refusal,
+        sizes=limited,
         notes=notes,
         choices=choices,
         parts=parts,
@@ -284,6 +291,22 @@ def _reference(strategy: Strategy, snapshot: Snapshot) -> ReferencePrice | None:
         return reference_price(strategy, snapshot)
     except Refused:
         return None
+
+
+def _sent(choices: Collection[Choice], parts: Collection[Part]) -> Iterator[Sent]:
+    """What is entered at once, at known prices; what waits is asked about when it comes."""
+    chosen = {choice.leg.id: choice for choice in choices}
+    for part in parts:
+        choice = chosen[part.leg]
+        if choice.leg.wait is None and choice.leg.breakout is None and choice.chosen.quote is not None:
+            yield Sent(
+                account=part.account,
+                contract=choice.chosen.contract,
+                side=choice.leg.side,
+                lots=part.lots,
+                quantity=part.quantity,
+                price=choice.chosen.quote.last,
+            )
 
 
 def _choices(strategy: Strategy, resolution: Resolution, valuation: Valuation) -> Iterator[Choice]:
