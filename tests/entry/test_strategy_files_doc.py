@@ -62,10 +62,12 @@ def framed(kind: str, fragment: str) -> str:
     if "[[strategies.legs]]" in part("strategy"):
         legs = ""
     allocations = part("allocations") or ALLOCATIONS
+    if kind == "dynamic":
+        allocations = ALLOCATIONS.replace("lots = 1", 'dynamic = "by-result"')
     if "[[strategies.allocations]]" in part("strategy"):
         allocations = ""
     return (
-        f"[basket]\n{completed(BASKET, part('basket'))}{ACCOUNTS}{part('accounts')}"
+        f"[basket]\n{completed(BASKET, part('basket'))}{ACCOUNTS}{part('accounts')}{part('dynamic')}"
         f"[[strategies]]\n{completed(STRATEGY, part('strategy'))}{legs}{allocations}"
     )
 
@@ -87,11 +89,14 @@ def test_every_block_loads_or_gives_the_error_below_it(block: Block) -> None:
 
 def test_the_page_has_blocks_of_every_kind_and_errors_among_them() -> None:
     kinds = {block.kind for block in blocks()}
-    assert kinds == {"", "basket", "accounts", "strategy", "leg", "legs", "allocations"}
+    assert kinds == {"", "basket", "accounts", "strategy", "leg", "legs", "allocations", "dynamic"}
     assert all(bool(match[3]) == match[1].endswith("error") for match in BLOCK.finditer(PAGE))
 
 
+POLICY = '[[dynamic]]\nid = "by-result"\ntotal = 1\nmost = 1\n'
 NO_SUCH_KEY = {
+    "dynamic": framed("dynamic", POLICY + "unknown = 1\n"),
+    "restart": framed("strategy", "stop = { rupees = 1 }\nrestart = { on_stop = 1, unknown = 1 }\n"),
     "the file": "unknown = 1\n" + framed("legs", SHORT_PUT),
     "basket": framed("basket", "unknown = 1\n"),
     "accounts": framed("accounts", '[[accounts]]\nid = "x"\nunknown = 1\n'),
