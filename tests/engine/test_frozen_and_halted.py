@@ -10,8 +10,10 @@ from option_baskets.adapters.feeds.simulated import SimulatedFeed
 from option_baskets.adapters.feeds.simulated.recording import record as simulated
 from option_baskets.domain.facts import Halted, Span
 from option_baskets.domain.reasons import Reason
+from option_baskets.domain.reference import nearest_strike
 from option_baskets.domain.run import RunStatus
 from option_baskets.domain.session import IST
+from tests.engine.small_market import option
 from tests.engine.test_out_rules import PLAIN, ended, legs
 from tests.engine.tiny_day import DAY, FACTS, Bars, Played, Prices, call, play_day, put, record, steady
 
@@ -167,7 +169,9 @@ def test_the_simulated_market_stands_still_in_a_halt_and_records_nothing_of_it()
         feed.known(datetime.combine(day, time.fromisoformat(clock), IST))
         for clock in ("10:59:59", "11:00", "11:44:59", "11:45")
     )
-    (contract,) = [each for each in before.contracts() if each.strike == 26000 and each.type.value == "CE"][:1]
+    spot, expiry = before.spot("NIFTY"), before.expiries("NIFTY")[0]
+    assert spot is not None
+    contract = option("NIFTY", expiry, nearest_strike(before.strikes("NIFTY", expiry), spot.last), "CE")
     standing = [quote for snapshot in (inside, last) if (quote := snapshot.quote(contract)) is not None]
     assert len({quote.last for quote in standing}) == 1
     assert {(quote.as_of.time(), quote.bid, quote.ask) for quote in standing} == {(span.start, None, None)}

@@ -104,6 +104,12 @@ class Lock:
             return None
         return 0 if self.every is None else int((peak - self.at * units) // (self.every * units))
 
+    def next_peak(self, steps: int | None, units: int) -> Decimal | None:
+        """The peak of so many units that makes the next step after these, or with None arms it; None: there is none."""
+        if steps is None:
+            return self.at * units
+        return None if self.every is None else (self.at + self.every * (steps + 1)) * units
+
     def level(self, steps: int) -> Decimal:
         """What is kept after so many steps."""
         return self.keep if self.by is None else self.keep + self.by * steps

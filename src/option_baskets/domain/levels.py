@@ -3,6 +3,7 @@
 Levels are compared unrounded. Everything here reads one position, its leg and one snapshot.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -90,6 +91,39 @@ def trailed(leg: LegSpec, position: LegPosition, market: Snapshot) -> int:
     best = _range(leg, quote, since, rising=position.side is Side.BUY)[1]
     in_favour = (best * position.entered - position.entered_value) * position.side.sign
     return max(position.trail_steps, leg.trail.steps(position.entered, position.entered_value, in_favour))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietRange:
+    """While a price lies between the bounds, both exclusive, a leg's rules on it do nothing: none fires, and the trail
+    makes no step. None: there is no bound on that side."""
+
+    underlying: bool
+    """The price is the underlying's, in index points; otherwise the leg's own, in rupees per unit."""
+    low: Decimal | None = None
+    high: Decimal | None = None
+
+
+def quiet_ranges(leg: LegSpec, position: LegPosition) -> Iterator[QuietRange]:
+    """What the rules of a held leg watch, as the position is now."""
+    entry, sign = _entry(position), position.side.sign
+    in_force, target = stop_in_force(leg, position), target_level(leg, position.side, entry)
+    adverse = [] if in_force is None else [in_force[0]]
+    favourable = [] if target is None else [target]
+    if leg.trail is not None:
+        favourable.append(entry + sign * leg.trail.every.of(entry) * (position.trail_steps + 1))
+    yield _between(adverse, favourable, sign, underlying=False)
+    if position.entry_spot is not None:
+        spot, sign = position.entry_spot, sign * position.contract.type.out_of_money
+        against = [spot - sign * leg.stop.of(spot)] if leg.stop is not None and leg.stop.underlying else []
+        for_it = [spot + sign * leg.target.of(spot)] if leg.target is not None and leg.target.underlying else []
+        yield _between(against, for_it, sign, underlying=True)
+
+
+def _between(adverse: list[Decimal], favourable: list[Decimal], sign: int, *, underlying: bool) -> QuietRange:
+    """Levels against the leg lie below the price where it gains from a rise, and above it where it does not."""
+    below, above = (adverse, favourable) if sign > 0 else (favourable, adverse)
+    return QuietRange(underlying=underlying, low=max(below, default=None), high=min(above, default=None))
 
 
 def _entry(position: LegPosition) -> Decimal:

@@ -81,6 +81,35 @@ def strategy_hit(run: Run, market: Snapshot, charges: Mapping[str, Decimal]) -> 
     return None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuietSum:
+    """While the gross profit of these positions lies between the bounds, both exclusive, no rule of the strategy does
+    anything: none fires, and no peak makes a step. Rupees; None: there is no bound on that side."""
+
+    positions: tuple[LegPosition, ...]
+    low: Decimal | None
+    high: Decimal | None
+
+
+def quiet_sums(run: Run) -> Iterator[QuietSum]:
+    """What the strategy's rules watch, as the run is now, before any charges."""
+    exits = run.strategy.exits
+    for group in _groups(run) if exits.reads_mtm else ():
+        lows: list[Decimal] = []
+        highs: list[Decimal] = []
+        if exits.stop is not None and (amount := _rupees(exits.stop, group, exits)) is not None:
+            lows.append(-amount)
+        if exits.target is not None and (amount := _rupees(exits.target, group, exits)) is not None:
+            highs.append(amount)
+        if exits.lock is not None:
+            steps = run.locked.get(group.name)
+            if steps is not None:
+                lows.append(exits.lock.level(steps) * group.units)
+            peak = exits.lock.next_peak(steps, group.units)
+            highs += [] if peak is None else [peak]
+        yield QuietSum(positions=group.positions, low=max(lows, default=None), high=min(highs, default=None))
+
+
 def _lost(stop: Amount, part: _Part, exits: StrategyExits) -> bool:
     amount = _rupees(stop, part, exits)
     return amount is not None and part.mtm <= -amount
@@ -95,7 +124,7 @@ def _fell_back(lock: Lock, part: _Part, steps: Mapping[str, int]) -> bool:
     return part.name in steps and part.mtm <= lock.level(steps[part.name]) * part.units
 
 
-def _rupees(amount: Amount, part: _Part, exits: StrategyExits) -> Decimal | None:
+def _rupees(amount: Amount, part: "_Part | _Group", exits: StrategyExits) -> Decimal | None:
     if amount.rupees is not None:
         return amount.rupees * part.units
     assert amount.premium_percent is not None
@@ -104,23 +133,41 @@ def _rupees(amount: Amount, part: _Part, exits: StrategyExits) -> Decimal | None
 
 def _parts(run: Run, market: Snapshot, charges: Mapping[str, Decimal]) -> Iterator[_Part]:
     """What of the run has been entered; before a first fill there is nothing to read."""
+    for group in _groups(run):
+        mtm = sum((profit_at(position, market) for position in group.positions), ZERO)
+        if run.strategy.exits.mtm is Mtm.NET:
+            mtm -= sum((charges.get(account, ZERO) for account in group.accounts), ZERO)
+        yield _Part(name=group.name, mtm=mtm, premium=group.premium, units=group.units)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Group:
+    """A part before any price is looked at."""
+
+    name: str
+    accounts: tuple[str, ...]
+    positions: tuple[LegPosition, ...]
+    """Whose profits are summed."""
+    premium: Premium | None
+    units: int
+
+
+def _groups(run: Run) -> Iterator[_Group]:
     exits = run.strategy.exits
     entered = [position for position in run.positions if position.entered]
     accounts = tuple(dict.fromkeys(position.account for position in entered))
     groups = [(account, (account,)) for account in accounts] if exits.per is Per.ACCOUNT else [("", accounts)]
     for name, members in groups:
-        positions = [position for position in entered if position.account in members]
+        positions = tuple(position for position in entered if position.account in members)
         standing = [position for position in positions if position.exit_reason is not ExitReason.UNWIND]
         if not standing:
             continue
-        mtm = sum((profit_at(position, market) for position in positions), ZERO)
-        if exits.mtm is Mtm.NET:
-            mtm -= sum((charges.get(account, ZERO) for account in members), ZERO)
         first = _first_entry(run, name)
         is_final = all(each.entry_final for each in first)
-        yield _Part(
+        yield _Group(
             name=name,
-            mtm=mtm,
+            accounts=members,
+            positions=positions,
             premium=combined((each, each.entered_value) for each in first) if is_final else None,
             units=_units(run, (each for each in standing if _is_planned(run, each))) if exits.per is Per.UNIT else 1,
         )

@@ -23,20 +23,18 @@ from option_baskets.ports import Write
 
 LOG = logging.getLogger(__name__)
 
-_OPEN = frozenset({RunStatus.WAITING, RunStatus.ENTERING, RunStatus.ACTIVE, RunStatus.EXITING})
-
 
 async def check_stops(trading: Trading, event: Event) -> None:
-    """Handle ``CheckStopLoss``: step every run that holds something or waits for an entry.
+    """Handle ``CheckStopLoss``: step every run for which the screen cannot tell that nothing happens.
 
     A run whose check fails keeps no other from its stops.
     """
     snapshot = await trading.market.snapshot(event.at)
     await check_losses(trading, snapshot)
-    for run in trading.runs.all():
-        if run.status not in _OPEN:
-            continue
-        key = (run.user_id, run.id)
+    for changed, now in trading.runs.changed():
+        trading.screen.take_up(changed, now)
+    for key in trading.screen.select(snapshot):
+        run = trading.runs.get(key)
         try:
             await _alert_without_spot(trading, run, snapshot)
             _go_on_closing(trading, key)

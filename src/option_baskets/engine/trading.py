@@ -17,6 +17,7 @@ from option_baskets.domain.session import IST, Session, Window, at, contract_clo
 from option_baskets.engine.desk import AccountKey, Desk
 from option_baskets.engine.guard import Guard
 from option_baskets.engine.runs import OpenRuns, RunKey
+from option_baskets.engine.screen import Screen
 from option_baskets.engine.valuation import Valuation
 from option_baskets.ports import Clock, MarketData, Queue
 from option_baskets.store.books import Books
@@ -50,6 +51,8 @@ class Trading:
     pace: Pace = field(default_factory=Pace)
     units_fixed: date | None = None
     """The day whose units by policies this process has seen fixed."""
+    screen: Screen = field(default_factory=Screen)
+    """Which of the runs a stop check has to step."""
     session: Session | None = None
     """The session under way."""
     guard: Guard = field(default_factory=Guard)

@@ -65,7 +65,8 @@ def record(market: SimulatedMarket) -> RecordedSession:
 def _traded(session: Session, bars: pl.DataFrame) -> pl.DataFrame:
     """Without the minutes of a halt, in which nothing was."""
     for halt in session.halts:
-        bars = bars.filter(~pl.col("start").is_between(halt.open, halt.close, closed="left"))
+        first, end = halt.open.astimezone(UTC), halt.close.astimezone(UTC)
+        bars = bars.filter(~pl.col("start").is_between(first, end, closed="left"))
     return bars
 
 
