@@ -86,7 +86,8 @@ def explanations(replay: "Replay", name: str | None) -> "Iterator[Explanation]":
     """
     from option_baskets.cli.payoff_command import wanted
     from option_baskets.domain.frozen_spot import readable
-    from option_baskets.engine.explain import explain
+    from option_baskets.domain.session import with_halts
+    from option_baskets.engine.explain import explain, held_until
     from option_baskets.engine.explain_waits import chosen_at
     from option_baskets.engine.valuation import Valuation
 
@@ -94,8 +95,12 @@ def explanations(replay: "Replay", name: str | None) -> "Iterator[Explanation]":
     chosen = wanted(found, name)
     dynamic = _dynamic(replay)
     found = _fixed(found, dynamic)
-    runs = _replayed(replace(replay, sessions=(session,)), found, chosen)
     market = replay.feed.market(session.date)
+    opening = market.snapshot(session.open)
+    last = max(held_until(strategy, session, replay.facts, opening) for strategy in chosen)
+    nights = [day for day in replay.feed.sessions() if session.date < day <= last]
+    sessions = (session, *(with_halts(replay.facts, replay.feed.session(day)) for day in nights))
+    runs = _replayed(replace(replay, sessions=sessions), found, chosen)
 
     def look(at: datetime) -> "Snapshot":
         return readable(market.snapshot, at, replay.facts)
@@ -145,10 +150,13 @@ def _replayed(
             file = replace(found, basket=basket, accounts=accounts, strategies=(copy,), allocations=allocations)
             files.append(file)
             which[copy.id] = (strategy.id, rule)
-    (record,) = replace(replay, baskets=tuple(files)).run(None)
+    first = replay.sessions[0].date
+    newest: dict[str, Run] = {}  # as each stood on the last of the days
+    for record in replace(replay, baskets=tuple(files)).run(None):
+        newest |= {each.run.id: each.run for each in record.runs if each.run.date == first}
     runs: dict[tuple[str, RuleOf | None], list[Run]] = {}
-    for each in record.runs:
-        runs.setdefault(which[each.run.strategy.id], []).append(each.run)
+    for run in newest.values():
+        runs.setdefault(which[run.strategy.id], []).append(run)
     return runs
 
 

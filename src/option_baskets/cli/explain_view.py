@@ -1,7 +1,7 @@
 """An explanation in words."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import date, datetime
 
 from rich import box
 from rich.console import Console
@@ -53,7 +53,7 @@ def show_explanation(console: Console, told: Explanation) -> None:
 def _show_run(console: Console, told: Explanation, run: Run) -> None:
     """When each rule fires, and what came of them all."""
     if told.levels:
-        console.print(_levels(told.levels, told.due.times.exit))
+        console.print(_levels(told.levels, told.due.times.exit, told.due.session.date))
         console.print()
     whole = strategy_in_words(told.strategy)
     limits = filter(None, map(allocation_limits_in_words, told.allocations))
@@ -79,7 +79,8 @@ def _table(*left: str, right: tuple[str, ...] = ()) -> Table:
 
 def _due(due: Due, days: tuple[Weekday, ...], dte: tuple[int, ...]) -> Iterator[str]:
     session = due.session
-    yield f"{'Due' if due.is_due else 'Not due'}, entry {_time(due.times.entry)}, exit {_time(due.times.exit)}:"
+    entry, exit_ = _time(due.times.entry), _moment(due.times.exit, session.date)
+    yield f"{'Due' if due.is_due else 'Not due'}, entry {entry}, exit {exit_}:"
     if due.paused:
         yield "- it is paused, or its basket is"
     if session.is_special:
@@ -96,8 +97,12 @@ def _due(due: Due, days: tuple[Weekday, ...], dte: tuple[int, ...]) -> Iterator[
         yield f"- {due.dte} trading days to its earliest expiry, {due.expiry:%d-%b-%Y}; {wanted}{verdict}"
     hours = ", ".join(f"{_time(window.open)} to {_time(window.close)}" for window in session.windows)
     yield f"- the session is {hours}; its entry is {'inside' if due.in_session else 'outside, so it is skipped'}"
+    if not due.holding_suits:
+        yield "- it is positional, and this is not its day of entry"
     if due.times.note:
         yield f"- {due.times.note}"
+    if due.refusal is not None:
+        yield f"- it is skipped: {due.refusal} ({due.refusal.reason})"
 
 
 def _prices(told: Explanation) -> Iterator[str]:
@@ -173,14 +178,14 @@ def _sizes(sizes: tuple[Size, ...]) -> Table:
     return table
 
 
-def _levels(levels: tuple[Level, ...], exit_: datetime) -> Table:
+def _levels(levels: tuple[Level, ...], exit_: datetime, day: date) -> Table:
     table = _table("Rule", "Account", right=("Level", "Profit there"))
     table.add_column("Alone, it")
     for level in levels:
         name = f"{level.of.rule} of leg {level.of.leg}" if level.of.leg else str(level.of.rule)
-        fired = f"does not fire by {_time(exit_)}"
+        fired = f"does not fire by {_moment(exit_, day)}"
         if level.fired is not None:
-            fired = f"fires at {_time(level.fired)}"
+            fired = f"fires at {_moment(level.fired, day)}"
             fired += f", out at {rupees(level.fill):,}" if level.fill is not None else ""
         price = "-" if level.price is None else f"{level.price:,.2f}"
         profit = "-" if level.profit is None else rupees_in_words(rupees(level.profit))
@@ -202,7 +207,7 @@ def _outcome(run: Run) -> Iterator[str]:
         entry += f"{rupees(leg.entry_price):,} at {_time(leg.entry_time)}"
         if leg.exit_price is not None and leg.exit_time is not None:
             why = f"{leg.exit_reason}, {rupees_in_words(rupees(leg.gross))} before charges"
-            entry += f"; out at {rupees(leg.exit_price):,} at {_time(leg.exit_time)} ({why})"
+            entry += f"; out at {rupees(leg.exit_price):,} at {_moment(leg.exit_time, run.date)} ({why})"
         yield entry
     for short in run.shortfalls:
         yield f"{short.account}: {short.quantity} units of leg {short.leg} not traded: {short.detail} ({short.reason})"
@@ -211,6 +216,12 @@ def _outcome(run: Run) -> Iterator[str]:
 def _short(contract: Contract) -> str:
     strike = f" {contract.strike:f}" if contract.strike is not None else ""
     return f"{contract.expiry:%d-%b}{strike} {contract.type}"
+
+
+def _moment(at: datetime, day: date) -> str:
+    """The time, with its date where that is another day."""
+    local = at.astimezone(IST)
+    return f"{local:%H:%M}" if local.date() == day else f"{local:%H:%M on %d-%b-%Y}"
 
 
 def _time(at: datetime) -> str:

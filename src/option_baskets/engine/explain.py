@@ -13,7 +13,7 @@ from enum import StrEnum
 from option_baskets.domain.allocation import Allocation, lots_by_leg, slices
 from option_baskets.domain.basket import Holding, LegSpec, Strategy, StrikeRule, Weekday
 from option_baskets.domain.contract import Contract
-from option_baskets.domain.due import Times, is_due, own_times, times
+from option_baskets.domain.due import Times, exit_day, is_due, own_times, times
 from option_baskets.domain.dynamic import DynamicUnits
 from option_baskets.domain.errors import Refused
 from option_baskets.domain.exit_rules import StrategyExits
@@ -249,6 +249,15 @@ def explain(
         chosen_at=snapshot.at,
         waits=waits,
     )
+
+
+def held_until(strategy: Strategy, session: Session, facts: Facts, snapshot: Snapshot) -> date:
+    """The day on which a run entered in the session is left, by the contract list of the snapshot."""
+    try:
+        expiries = [expiry_of(strategy, leg, snapshot) for leg in strategy.legs]
+    except Refused:
+        expiries = []
+    return exit_day(facts, strategy, session.date, expiries)
 
 
 def _due(strategy: Strategy, session: Session, facts: Facts, snapshot: Snapshot, *, paused: bool) -> Due:
