@@ -18,7 +18,9 @@ from option_baskets.domain.run import Run, RunStatus
 from option_baskets.engine.report import as_json
 from option_baskets.ports import Put, Write
 from option_baskets.wiring import LOCAL_USER, Embedded
+from tests.engine.nights import MON, TUE, days, on, trade
 from tests.engine.test_out_rules import legs
+from tests.engine.test_overnight import NEXT_DAY, market
 from tests.engine.test_recovery import Killed, Life, dying
 from tests.engine.tiny_day import DAY, Act, Played, Prices, call, instant, play_day, put, record, steady
 
@@ -37,8 +39,8 @@ FALLING: Prices = {
 
 
 def play(tmp_path: Path, basket: str, prices: Prices = FALLING, *, acts: Sequence[Act] = ()) -> Played:
-    days = record(tmp_path / "days", prices)
-    return play_day(days, tmp_path / "data", basket, acts=acts)
+    recorded = record(tmp_path / "days", prices)
+    return play_day(recorded, tmp_path / "data", basket, acts=acts)
 
 
 def runs(played: Played) -> list[Run]:
@@ -201,12 +203,12 @@ def _claims(write: Write) -> bool:
 @pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_killed_between_the_close_and_the_new_entry_it_is_entered_once(tmp_path: Path) -> None:
-    days = record(tmp_path / "days", FALLING)
-    whole = play_day(days, tmp_path / "whole", legs(strategy=TWICE))
+    recorded = record(tmp_path / "days", FALLING)
+    whole = play_day(recorded, tmp_path / "whole", legs(strategy=TWICE))
     life = UntilClaim(1)
     with pytest.raises(Killed):
-        play_day(days, tmp_path / "data", legs(strategy=TWICE), machine_of=dying(table=life))
-    resumed = play_day(days, tmp_path / "data", legs(strategy=TWICE))
+        play_day(recorded, tmp_path / "data", legs(strategy=TWICE), machine_of=dying(table=life))
+    resumed = play_day(recorded, tmp_path / "data", legs(strategy=TWICE))
     assert json.dumps(as_json([resumed.day])) == json.dumps(as_json([whole.day]))
     assert told(resumed)[1] == "1 26100 09:23 09:26 strategy_stop"
 
@@ -221,10 +223,10 @@ def test_a_cycle_counts_its_own_losses_only(tmp_path: Path) -> None:
 
 
 def test_explain_tells_every_cycle(tmp_path: Path) -> None:
-    days = record(tmp_path / "days", FALLING)
+    recorded = record(tmp_path / "days", FALLING)
     file = tmp_path / "basket.toml"
     file.write_text("format = 1\n" + legs(strategy=TWICE), encoding="utf-8")
-    command = ["explain", str(file), "--data", str(days), "--date", f"{DAY}"]
+    command = ["explain", str(file), "--data", str(recorded), "--date", f"{DAY}"]
     told = CliRunner().invoke(main, command, env={"COLUMNS": "110"}).output.splitlines()
     assert "Once all is closed, the strategy is entered again after its stop, at most twice." in told
     first, second = (
@@ -233,3 +235,21 @@ def test_explain_tells_every_cycle(tmp_path: Path) -> None:
     bought = "one: SELL 130 of leg 1 at 90.00 at 09:23; out at 130.00 at 09:26"
     assert bought in "".join(told[first:second])
     assert any(" ".join(line.split()) == "strategy stop all - - fires at 09:23" for line in told)
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["a process a day", "one process"])
+def test_a_strategy_stopped_on_its_second_day_begins_again_there_and_leaves_when_the_first_would_have(
+    tmp_path: Path, together: bool
+) -> None:
+    """Sold on Monday at 100 and 80. On Tuesday the call is at 140 from the bar of 09:17 on, 5,200 lost at 09:18; sold
+    again at 140 and 80, out at 09:30."""
+    basket = NEXT_DAY.replace("  stop = { percent = 25 }\n", "").replace("09:20", "09:30")
+    basket = basket.replace('days = ["MON"]', f'days = ["MON"]\n{TWICE}')
+    monday = market(steady("100"), steady("80"))
+    tuesday = market(steady("100", at0917="140"), steady("80"))
+    nights = trade(days(tmp_path / "days", {MON: monday, TUE: tuesday}), tmp_path / "data", basket, together=together)
+    first, second = nights.run(TUE), nights.run(TUE, 1)
+    assert [first.id, second.id] == [f"{MON}#overnight.straddle#0", f"{MON}#overnight.straddle#1"]
+    assert {leg.exit_reason for leg in first.positions} == {ExitReason.STRATEGY_STOP}
+    assert [(leg.entry_time, leg.exit_time) for leg in second.positions] == 2 * [(on(TUE, "09:18"), on(TUE, "09:30"))]
+    assert nights.held_at_the_exchange == {}

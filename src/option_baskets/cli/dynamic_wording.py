@@ -20,10 +20,11 @@ _SCORES = {
 def units_to_begin_with(found: BasketFile, strategy: Strategy) -> int | None:
     """What the strategy has on its first day by its policy; None: it has none."""
     policy_id = policy_of(found.of(strategy))
-    if policy_id is None:
+    policy = found.basket.policy(policy_id) if policy_id is not None else None
+    if policy is None:
         return None
-    sharing = _sharing(found, policy_id)
-    units = equal_units(found.basket.policy(policy_id), len(sharing))
+    sharing = _sharing(found, policy.id)
+    units = equal_units(policy, len(sharing))
     return units[[each.id for each in sharing].index(strategy.id)]
 
 

@@ -237,8 +237,8 @@ class Basket:
     """How strategies of the basket share units from day to day."""
     version: int = 0
 
-    def policy(self, policy_id: str) -> DynamicPolicy:
-        return next(policy for policy in self.dynamic if policy.id == policy_id)
+    def policy(self, policy_id: str) -> DynamicPolicy | None:
+        return next((policy for policy in self.dynamic if policy.id == policy_id), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

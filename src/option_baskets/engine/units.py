@@ -3,6 +3,7 @@
 What was fixed stays for the day. Whoever comes later, after a late start or a restart, reads the same record.
 """
 
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, time
 from decimal import Decimal
@@ -10,12 +11,14 @@ from decimal import Decimal
 from option_baskets.domain.allocation import Allocation, policy_of
 from option_baskets.domain.basket import Basket, Strategy
 from option_baskets.domain.dynamic import DynamicPolicy, DynamicUnits, Member, Result, UnitsOfDay, divide, in_units
-from option_baskets.domain.errors import Conflict
+from option_baskets.domain.errors import Conflict, Halt
 from option_baskets.domain.money import ZERO, rupees
 from option_baskets.domain.run import Run
 from option_baskets.domain.session import IST, Session
 from option_baskets.engine.report import charges_of
 from option_baskets.engine.trading import Trading
+
+LOG = logging.getLogger(__name__)
 
 
 async def fix_units(trading: Trading, session: Session) -> None:
@@ -25,7 +28,13 @@ async def fix_units(trading: Trading, session: Session) -> None:
     for user_id in sorted({user_id for user_id, _ in trading.desk.brokers}):
         for basket in await trading.books.baskets(user_id):
             for policy in basket.dynamic:
-                await units_of_day(trading, session, user_id, basket, policy)
+                try:
+                    await units_of_day(trading, session, user_id, basket, policy)
+                except Halt:
+                    raise
+                except Exception as error:  # nobody else's morning depends on it, and the claim tries again
+                    LOG.exception("units of %s", policy.id)
+                    await trading.failed(user_id, f"the division of units by {policy.id}", error)
     trading.units_fixed = session.date
 
 
@@ -55,6 +64,9 @@ async def units_today(
         return None
     assert trading.session is not None
     policy = basket.policy(policy_id)
+    if policy is None:
+        why = "0 units: the basket has no such policy any more"
+        return DynamicUnits(policy=policy_id, units=0, why=why)
     share = (await units_of_day(trading, trading.session, user_id, basket, policy)).share(strategy.id)
     if share is None:
         why = f"{in_units(policy.least)}, the least: it joined after the units of the day were fixed"
