@@ -15,11 +15,13 @@ so the net loss is 92.14 more than the gross one.
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from option_baskets.adapters.brokers.paper_behaviour import Behaviour
 from option_baskets.cli import main
 from option_baskets.domain.ids import Action
 from option_baskets.domain.reasons import ExitReason, Reason
@@ -207,6 +209,38 @@ def test_an_allocation_that_is_stopped_leaves_other_strategies_of_the_account_al
     basket = again(limited(allocation="max_daily_loss = 5000"), entry="09:30")
     played = play(tmp_path, basket, of_call=steady("100", at0923="140"))
     assert (ended(played), ended(played, "second")) == ("allocation_stop 09:24 140.00", "time 09:35 140.00")
+
+
+def test_what_waits_there_is_dropped(tmp_path: Path) -> None:
+    """The second waits for the call to rise by 45 to 145; at 140 the basket is at its limit, at 150 nothing happens."""
+    head, tail = again(limited(basket="max_daily_loss = 5000")).rsplit('exit = "09:35"', 1)
+    waiting = head + 'exit = "09:35"\nwait = { points = 45 }' + tail
+    played = play(tmp_path, waiting, of_call=steady("100", at0923="140", at0925="150"))
+    assert ended(played) == "basket_stop 09:24 140.00"
+    run = run_of(played, "second")
+    assert (run.status, run.reason, run.positions, run.pending) == (RunStatus.SKIPPED, Reason.CANCELLED, (), ())
+    assert run.detail == "ended by basket_stop"
+    assert [refusal.reason for refusal in played.day.refusals] == [Reason.CANCELLED]
+
+
+def test_an_entry_under_way_is_ended_and_what_it_has_is_closed(tmp_path: Path) -> None:
+    """Answers take 100 s: the first is filled at 09:21:40, the second is sent at 09:22, filled at 09:23:40. The fence
+    is of 09:23."""
+    basket = again(limited(account="max_daily_loss = 5000"), entry="09:22")
+    basket = basket.replace('exit = "09:35"', 'exit = "09:35"\nentry_grace_seconds = 300')
+    prices: Prices = {"NIFTY": steady("26010"), call(): steady("100", at0922="140"), put(): steady("80")}
+    days = record(tmp_path / "days", prices)
+    slow = {"one": Behaviour(latency=timedelta(seconds=100))}
+    played = play_day(days, tmp_path / "data", basket, behaviour=slow)
+    held: dict[str, int] = {}
+    for name, side, filled in played.book("strike || ' ' || type, side, filled"):
+        held[name] = held.get(name, 0) + (filled if side == "BUY" else -filled)
+    assert set(held.values()) == {0}
+    assert fences(played)[0].startswith("account one max_daily_loss")
+    for each in played.day.runs:
+        assert {leg.exit_reason for leg in each.run.positions if leg.entered} == {ExitReason.ACCOUNT_STOP}
+    causes = {order.intent.cause for order in played.orders if order.intent.action is Action.EXIT}
+    assert causes == {ExitReason.ACCOUNT_STOP}
 
 
 FENCED = (

@@ -35,6 +35,7 @@ from option_baskets.engine.accruals import accrued
 from option_baskets.engine.exit import close
 from option_baskets.engine.report import charges_of
 from option_baskets.engine.runs import RunKey
+from option_baskets.engine.schedule import refusal_of
 from option_baskets.engine.trading import Trading
 from option_baskets.ports import Write
 from option_baskets.store.records import Alert, Fence, Level
@@ -153,9 +154,12 @@ async def _close_fenced(trading: Trading, run: Run, snapshot: Snapshot) -> None:
             continue
         demand = ExitDemanded(at=snapshot.at, reason=EXIT_REASONS[over], account=account)
 
-        def demanded(run: Run, demand: ExitDemanded = demand) -> tuple[Run, tuple[Write, ...]]:
+        def demanded(run: Run, demand: ExitDemanded = demand) -> tuple[Run, Sequence[Write]]:
             after = step(run, demand, snapshot)[0]
-            return (run if after is run else settled(after)), ()
+            after = run if after is run else settled(after)
+            if after.status is RunStatus.SKIPPED:  # all it did was wait
+                return after, [trading.books.put_refusal(refusal_of(after, snapshot.at))]
+            return after, ()
 
         await trading.runs.change(key, demanded)
         trading.start(close(trading, key, account), name=f"close {run.id} on {account}", user_id=run.user_id)
