@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 
 from option_baskets.adapters.facts import load
+from option_baskets.domain.basket import Product
+from option_baskets.domain.contract import Listing
+from option_baskets.domain.order import Order
 from option_baskets.domain.reasons import ExitReason, Reason
-from option_baskets.domain.run import RunStatus
+from option_baskets.domain.run import LegPosition, RunStatus
 from option_baskets.engine.report import as_json
-from option_baskets.wiring import Embedded
-from tests.engine.nights import MON, MONTH, THU, TUE, WED, Nights, call, days, on, put, settle, trade
-from tests.engine.small_market import chain
+from option_baskets.wiring import LOCAL_USER, Embedded
+from tests.engine.nights import LISTED, MON, MONTH, THU, TUE, WED, Nights, call, days, on, put, settle, trade
+from tests.engine.small_market import chain, future
 from tests.engine.tiny_day import Prices, steady
 
 NEXT_DAY = """
@@ -396,3 +399,89 @@ def test_what_a_stop_could_not_close_before_the_expiry_settles_too(tmp_path: Pat
     assert nights.leg(TUE, "1").exit_price == 150
     assert nights.run(TUE).is_flat
     assert nights.run(TUE).status is RunStatus.CLOSED
+
+
+# ---------------------------------------------------------------- product
+
+
+@pytest.mark.parametrize(("product", "sent"), [("NRML", Product.NRML), ("MIS", Product.MIS)])
+def test_every_order_carries_the_product(tmp_path: Path, product: str, sent: Product) -> None:
+    basket = NEXT_DAY.replace('holding = "next_day"', f'product = "{product}"').replace(
+        'exit = "09:20"', 'exit = "09:35"'
+    )
+    folder = days(tmp_path / "days", {MON: QUIET})
+    orders: list[Order] = []
+
+    async def look(machine: Embedded) -> None:
+        await machine.clock.sleep_until(on(MON, "09:36"))
+        (run,) = await machine.books.runs_on(LOCAL_USER, MON)
+        orders.extend(await machine.books.orders_of_run(LOCAL_USER, run.id))
+
+    nights = trade(folder, tmp_path / "data", basket, acts={MON: look})
+    assert nights.run(MON).status is RunStatus.CLOSED
+    assert [order.intent.product for order in orders] == [sent] * 4
+
+
+def test_an_mis_exit_too_near_the_brokers_square_off_of_the_day_is_not_entered(tmp_path: Path) -> None:
+    """A row of square_offs.csv for the day: the broker begins at 09:40, so that 09:30 is the last exit."""
+    basket = NEXT_DAY.replace('holding = "next_day"', 'product = "MIS"').replace('exit = "09:20"', 'exit = "09:35"')
+    extra = tmp_path / "facts"
+    extra.mkdir()
+    row = "broker,at,effective_from,effective_to\nzerodha,09:40,2026-11-30,2026-11-30\n"
+    (extra / "square_offs.csv").write_text(row, encoding="utf-8")
+    folder = days(tmp_path / "days", {MON: QUIET})
+    nights = trade(folder, tmp_path / "data", basket, facts=load(extra))
+    assert (nights.run(MON).status, nights.run(MON).reason) == (RunStatus.SKIPPED, Reason.MIS_SQUARE_OFF)
+    assert "a MIS exit at 09:35 has to leave by 09:30 at zerodha (account one)" in nights.run(MON).detail
+
+
+# ---------------------------------------------------------------- futures, and money that adds up
+
+
+def test_a_future_settles_at_the_index_and_days_add_up_to_the_run(tmp_path: Path) -> None:
+    """Bought at 26,050 on Monday; the monthly future settles at 26,040 on Tuesday: 65 x -10 = -650."""
+    fut = future("NIFTY", TUE)
+    listed = [*LISTED, Listing(contract=fut, lot_size=65, tick=Decimal("0.05"), freeze_quantity=None, series="monthly")]
+    basket = (
+        EXPIRING.partition("  [[strategies.legs]]")[0]
+        + """
+  [[strategies.legs]]
+  side = "BUY"
+  type = "FUT"
+  [[strategies.allocations]]
+  account = "one"
+  lots = 1
+"""
+    )
+    prices: Prices = {"NIFTY": steady("26010"), fut: steady("26050")}
+    folder = days(tmp_path / "days", {MON: prices, TUE: prices}, listings=listed)
+    settle(folder, TUE, "26040")
+    nights = trade(folder, tmp_path / "data", basket, with_charges=True)
+    leg = nights.leg(TUE, "1")
+    assert (leg.exit_reason, leg.exit_price, leg.gross) == (ExitReason.EXPIRY, Decimal(26040), Decimal(-650))
+    assert [record.profit.gross for record in nights.records] == [0, -650]
+    assert nights.records[1].profit.charges == 0
+    assert nights.held_at_the_exchange == {}
+
+
+def test_every_field_of_what_is_carried_or_settled_is_documented(tmp_path: Path) -> None:
+    folder = days(tmp_path / "days", {MON: WEEKLY, TUE: WEEKLY})
+    settle(folder, TUE, "26040")
+    first, second = written(trade(folder, tmp_path / "data", EXPIRING))["sessions"]
+    page = (Path(__file__).parent.parent.parent / "docs" / "replay-json.md").read_text(encoding="utf-8")
+    for name, entry in (("carried", first["runs"][0]["carried"][0]), ("settled", second["runs"][0]["settled"][0])):
+        section = page.partition(f"`$.sessions[].runs[].{name}[]`")[2].partition("\n## ")[0]
+        assert list(entry) == [line.split("`")[1] for line in section.splitlines() if line.startswith("| `")]
+
+
+def test_the_history_has_a_record_of_the_settlement_beside_the_orders(tmp_path: Path) -> None:
+    folder = days(tmp_path / "days", {MON: WEEKLY, TUE: WEEKLY, WED: QUIET})
+    settle(folder, TUE, "26040")
+    found: list[LegPosition] = []
+
+    async def look(machine: Embedded) -> None:
+        (run,) = await machine.books.runs_on(LOCAL_USER, MON)
+        found.extend(await machine.books.settlements_of_run(LOCAL_USER, run.id))
+
+    nights = trade(folder, tmp_path / "data", EXPIRING, acts={WED: look})
+    assert found == list(nights.run(TUE).positions)

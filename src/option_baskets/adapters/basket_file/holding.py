@@ -34,7 +34,8 @@ def check_holding(fields: Fields, strategy: Strategy) -> None:
             "exit_before", f"{leave} days before expiry is earlier than enter_before = {enter}; write at most that"
         )
     same_day = schedule.holding is Holding.INTRADAY or (enter is not None and enter == leave)
-    if same_day and schedule.entry >= schedule.exit and fields.is_good("entry") and fields.is_good("exit"):
+    known = fields.is_good("holding") or not fields.has("holding")
+    if known and same_day and schedule.entry >= schedule.exit and fields.is_good("entry") and fields.is_good("exit"):
         after = f'"{schedule.exit:%H:%M}" is not after the entry at "{schedule.entry:%H:%M}"'
         fields.add("exit", f"{after}; both are of the same day")
     _check_dte(fields, strategy)
