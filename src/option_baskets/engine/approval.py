@@ -100,8 +100,7 @@ def _exposure(trading: Trading, run: Run, entry: Entry, account: str, snapshot: 
         return replace(bare, limits=AllocationLimits())
     held = [
         position
-        for other in trading.runs.in_hand()
-        if (other.user_id, other.strategy.id) == (run.user_id, run.strategy.id)
+        for other in trading.runs.of_strategy(run.user_id, run.strategy.id)
         for position in other.positions
         if position.account == account and _units(position)
     ]
@@ -134,8 +133,7 @@ def _trades(trading: Trading, run: Run, account: str, at: datetime) -> int:
     return len(
         {
             (order.intent.run_id, order.intent.leg, order.intent.entry_number)
-            for other in trading.runs.in_hand()
-            if (other.user_id, other.strategy.id) == (run.user_id, run.strategy.id)
+            for other in trading.runs.of_strategy(run.user_id, run.strategy.id)
             for order in trading.desk.of_run((other.user_id, other.id))
             if order.intent.account == account
             and order.intent.action is Action.ENTER

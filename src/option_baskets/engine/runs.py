@@ -73,6 +73,10 @@ class OpenRuns:
         """The runs of the day, over or not, in the same order."""
         return tuple(run for _, run in sorted(self._runs.items()))
 
+    def of_strategy(self, user_id: str, strategy_id: str) -> list[Run]:
+        """The strategy's runs of the day and those still held from before, over or not."""
+        return [run for run in self._runs.values() if (run.user_id, run.strategy.id) == (user_id, strategy_id)]
+
     def get(self, key: RunKey) -> Run:
         return self._runs[key]
 
