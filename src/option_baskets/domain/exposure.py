@@ -7,6 +7,7 @@ at which price a leg comes again does not matter: it is held, on one side or the
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from math import gcd
 
 from option_baskets.domain.allocation import Allocation, lots_by_leg
 from option_baskets.domain.basket import LegSpec, Strategy
@@ -66,9 +67,15 @@ def exposures(strategy: Strategy, allocations: Collection[Allocation]) -> tuple[
     if strategy.naked or not any(leg.lazy or leg.reentries for leg in strategy.legs):
         return ()
     found: dict[tuple[str, str, Through], Exposure] = {}
+    ratios: set[tuple[tuple[str, int], ...]] = set()
     for allocation in allocations:
-        account = _Account(strategy, allocation.account, lots_by_leg(strategy, allocation, allocations))
-        for exposure in account.exposures():
+        lots = lots_by_leg(strategy, allocation, allocations)
+        unit = gcd(*lots.values())
+        ratio = tuple((leg, count // unit) for leg, count in lots.items())
+        if ratio in ratios:
+            continue
+        ratios.add(ratio)
+        for exposure in _Account(strategy, allocation.account, dict(ratio)).exposures():
             found.setdefault((exposure.leg, exposure.rule, exposure.through), exposure)
     return tuple(found.values())
 
@@ -148,7 +155,7 @@ class _Account:
         return None
 
     def _sold(self, held: _Held, ranks: tuple[int, ...], short: ContractType) -> tuple[int, int]:
-        """Lots sold of the type, and how many of them are not covered."""
+        """Lots sold of the type, and how many of them are not covered; in what all lots of the account share."""
         stakes = [
             Stake(leg=leg.id, side=side, type=leg.type, expiry=rank, quantity=lots)
             for leg, side, rank, lots in zip(self.legs, held, ranks, self.lots, strict=True)
