@@ -14,8 +14,8 @@ _PRICE = Decimal("0.0001")
 
 
 def rupees(amount: Decimal) -> Decimal:
-    """An amount of money as it is shown: 2 decimals, half to even."""
-    return amount.quantize(_PAISA, ROUND_HALF_EVEN)
+    """An amount of money as it is shown: 2 decimals, half to even, and never minus nothing."""
+    return amount.quantize(_PAISA, ROUND_HALF_EVEN) + ZERO
 
 
 def price(value: Decimal) -> Decimal:
