@@ -141,13 +141,17 @@ def test_lost_answers_without_updates_are_settled_from_the_order_book(days: Path
     assert len(played.book("tag")) == len(set(played.book("tag"))) == 4
 
 
-def test_an_order_nobody_knows_the_fate_of_is_absent_after_half_a_minute_and_never_sent_again(
+def test_an_order_nobody_knows_the_fate_of_is_absent_after_half_a_minute_and_ordered_anew_within_the_grace(
     days: Path, tmp_path: Path
 ) -> None:
     played = play_day(days, tmp_path / "data", ALONE, machine_of=with_brokers(Broken))
-    (wing,) = (order for order in played.orders if order.intent.leg == "wing")
-    assert (wing.state, wing.reason) == (OrderState.ABSENT, Reason.ABSENT)
-    assert wing.updated_at - instant("09:20") >= timedelta(seconds=30)
+    first, second = sorted(
+        (order for order in played.orders if order.intent.leg == "wing"), key=lambda order: order.intent.attempt
+    )
+    assert (first.intent.attempt, second.intent.attempt) == (0, 1)
+    assert {(wing.state, wing.reason) for wing in (first, second)} == {(OrderState.ABSENT, Reason.ABSENT)}
+    assert first.updated_at - instant("09:20") >= timedelta(seconds=30)
+    assert second.intent.decided_at < instant("09:21")
     assert played.book("tag") == [], "the short waited for a hedge that never came"
     assert played.run.status is RunStatus.FAILED
 

@@ -9,6 +9,7 @@ import pytest
 
 from option_baskets.adapters.brokers.fills import QuotedFills
 from option_baskets.adapters.brokers.paper_behaviour import Behaviour
+from option_baskets.domain.ids import Action
 from option_baskets.domain.order import OrderState
 from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.run import RunStatus
@@ -254,11 +255,25 @@ def test_an_account_over_its_brokers_rate_is_told_so_and_nothing_is_doubled(tmp_
     strict = {"one": Behaviour(max_calls_per_second=5)}
     played = play_day(days, tmp_path / "data", ALONE.replace("lots = 2", "lots = 8"), rate=Rate(), behaviour=strict)
     assert played.run.is_flat
-    assert not [row for row in by_account(played, "one") if row[1] == "26000"], "a hedge was missing: no short"
     assert len(set(played.book("tag"))) == len(played.book("tag"))
-    entered = sum(filled for side, filled in played.book("side, filled") if side == "BUY")
-    assert entered == 6 * LOT
-    assert missing(played) == {("wing", "one"): 2 * LOT, ("short", "one"): 8 * LOT}
+    refused = [order for order in played.orders if order.reason is Reason.ACCOUNT_UNAVAILABLE]
+    assert refused
+    assert not {order.intent.id for order in refused} & {tag for (tag,) in played.book("tag")}
+    assert played.leg("wing").entered == played.leg("short").entered == 8 * LOT
+    assert not missing(played)
+
+
+def test_an_entry_that_never_arrived_is_ordered_anew_and_its_short_follows(tmp_path: Path) -> None:
+    """The wing's first attempt is lost on the line: absent after three looks in thirty seconds, then another order."""
+    days = record(tmp_path / "days", QUIET)
+    lossy = {"one": Behaviour(seed=14, lost_requests=0.5)}
+    played = play_day(days, tmp_path / "data", ALONE, behaviour=lossy)
+    wings = sorted((each for each in played.orders if each.intent.leg == "wing"), key=lambda each: each.intent.attempt)
+    entries = [(each.intent.attempt, each.state) for each in wings if each.intent.action is Action.ENTER]
+    assert entries == [(0, OrderState.ABSENT), (1, OrderState.FILLED)]
+    assert played.leg("wing").entered == played.leg("short").entered == 2 * LOT
+    assert (played.leg("short").entry_time or instant("09:20")) >= instant("09:20:30")
+    assert played.run.status is RunStatus.CLOSED
 
 
 # ---------------------------------------------------------------- why not

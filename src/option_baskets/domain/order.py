@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from option_baskets.domain.basket import Product
 from option_baskets.domain.contract import Contract, Side
-from option_baskets.domain.ids import Action
+from option_baskets.domain.ids import Action, intent_id
 from option_baskets.domain.money import ZERO
 from option_baskets.domain.reasons import ExitReason, Reason
 
@@ -83,6 +83,22 @@ class Intent:
     level: Decimal | None = None
     """The price at which a stop or target inside a recorded bar fills; None for a marketable order."""
     product: Product = Product.NRML
+
+
+def next_attempt(intent: Intent, *, limit: Decimal, at: datetime) -> Intent:
+    """The intent ordered anew: another identity, decided at ``at`` with a limit of its own, all else as it was."""
+    attempt = intent.attempt + 1
+    identity = intent_id(
+        user_id=intent.user_id,
+        run=intent.run_id,
+        leg=intent.leg,
+        account=intent.account,
+        entry_number=intent.entry_number,
+        action=intent.action,
+        attempt=attempt,
+        slice_number=intent.slice_number,
+    )
+    return replace(intent, id=identity, attempt=attempt, limit=limit, decided_at=at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -214,7 +214,8 @@ class Desk:
         try:
             report = await broker.place(approve(intent))
         except Unavailable as error:
-            report = _unsent(order, str(error), self._clock)
+            await self.conclude(intent.id, OrderState.REJECTED, Reason.ACCOUNT_UNAVAILABLE, str(error))
+            return
         except Unclear as error:
             await self._unknown(order, str(error))
             return
@@ -268,19 +269,27 @@ class Desk:
             order.state is OrderState.SENDING and order.intent.id in self._begun
         )
 
-    async def conclude(self, intent_id: str, state: OrderState, reason: Reason) -> None:
-        """End an order without a broker's report: never sent (CANCELLED) or nowhere to be found (ABSENT)."""
+    async def conclude(self, intent_id: str, state: OrderState, reason: Reason, message: str = "") -> None:
+        """End an order without a broker's report: never sent (CANCELLED), never taken (REJECTED: it could not be
+        reached) or nowhere to be found (ABSENT)."""
         order = self.orders[intent_id]
         key = (order.intent.user_id, order.intent.run_id)
         async with self._runs.lock(key):
             order = self.orders[intent_id]
-            if (state is OrderState.CANCELLED and not self._is_unsent(order)) or (
-                state is OrderState.ABSENT and order.state is not OrderState.UNKNOWN
-            ):
+            if not self._may_end(order, state):
                 return
             self._begun.discard(intent_id)
-            await self.journal([advance(order, state, self._clock.now(), reason=reason)])
+            await self.journal([advance(order, state, self._clock.now(), reason=reason, message=message)])
         self._announce(intent_id)
+
+    def _may_end(self, order: Order, state: OrderState) -> bool:
+        match state:
+            case OrderState.CANCELLED:
+                return self._is_unsent(order)
+            case OrderState.ABSENT:
+                return order.state is OrderState.UNKNOWN
+            case _:
+                return order.state is OrderState.SENDING
 
     async def report(self, user_id: str, report: OrderReport) -> None:
         """Apply a broker's report. Reports that arrive while another of the run is committed share one commit.
@@ -427,24 +436,6 @@ def _contradiction(order: Order, report: OrderReport, message: str) -> Alert:
         run_id=order.intent.run_id,
         account=report.account,
         subject=order.intent.id,
-    )
-
-
-def _unsent(order: Order, message: str, clock: Clock) -> OrderReport:
-    intent = order.intent
-    return OrderReport(
-        tag=intent.id,
-        broker_order_id="",
-        account=intent.account,
-        contract=intent.contract,
-        side=intent.side,
-        quantity=intent.quantity,
-        state=OrderState.REJECTED,
-        filled=0,
-        value=order.value,
-        at=clock.now(),
-        limit=intent.limit,
-        message=message,
     )
 
 

@@ -17,17 +17,21 @@ from option_baskets.domain.errors import Halt
 from option_baskets.domain.held_cover import lacks_cover
 from option_baskets.domain.ids import Action
 from option_baskets.domain.market import Snapshot
-from option_baskets.domain.order import Order, OrderState
+from option_baskets.domain.order import Order, OrderState, next_attempt
 from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.rules import ExitDemanded, step
 from option_baskets.domain.run import LegPosition, Run, Shortfall, settled
 from option_baskets.engine.exit import chase, close
+from option_baskets.engine.limits import marketable
 from option_baskets.engine.rates import Urgency
 from option_baskets.engine.runs import RunKey
 from option_baskets.engine.trading import Trading
 from option_baskets.ports import Write
 
 LOG = logging.getLogger(__name__)
+
+_AGAIN_AFTER = timedelta(seconds=1)
+"""Before a new attempt of an entry, doubling each time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,8 @@ class Batch:
     def is_closing(self, trading: Trading) -> bool:
         return trading.runs.get(self.key).is_closing(self.account, self.number)
 
-    def orders(self, trading: Trading) -> list[Order]:
-        """Its entries, as they are now."""
+    def attempts(self, trading: Trading) -> list[Order]:
+        """Its entries, as they are now, every attempt."""
         mine = {position.key for position in self.positions(trading)}
         return [
             order
@@ -53,6 +57,13 @@ class Batch:
             if order.intent.action is Action.ENTER
             and (order.intent.leg, order.intent.account, order.intent.entry_number) in mine
         ]
+
+    def orders(self, trading: Trading) -> list[Order]:
+        """Its entries, as they are now, the last attempt of each."""
+        last: dict[tuple[str, int, int], Order] = {}
+        for order in sorted(self.attempts(trading), key=lambda order: order.intent.attempt):
+            last[_slice(order)] = order
+        return list(last.values())
 
 
 async def place(trading: Trading, batch: Batch) -> None:
@@ -72,7 +83,7 @@ async def place(trading: Trading, batch: Batch) -> None:
 def deadline_of(trading: Trading, batch: Batch) -> datetime:
     """Until when it may be filled."""
     run = trading.runs.get(batch.key)
-    decided = min((order.intent.decided_at for order in batch.orders(trading)), default=run.entry_at)
+    decided = min((order.intent.decided_at for order in batch.attempts(trading)), default=run.entry_at)
     return decided + timedelta(seconds=run.strategy.entry_grace_seconds)
 
 
@@ -100,13 +111,51 @@ async def _waves_of(trading: Trading, batch: Batch) -> Reason | None:
         await asyncio.gather(*(desk.cancel(desk.orders[order.intent.id], urgency, why) for order in dropped))
         if wave:
             with desk.begin_after(wave, following, next_urgency, deadline):
-                await desk.send(wave, urgency, until=deadline)
-                for order in wave:
-                    if desk.orders[order.intent.id].state is OrderState.CREATED:
-                        await desk.conclude(order.intent.id, OrderState.CANCELLED, Reason.RATE_LIMIT)
-                await _work(trading, batch, wave, urgency, deadline)
-        reason = reason or _failure(trading, intended)
+                await _fill(trading, batch, wave, urgency, deadline)
+        reason = reason or _failure(trading, batch, intended)
     return reason
+
+
+async def _fill(trading: Trading, batch: Batch, wave: Sequence[Order], urgency: Urgency, deadline: datetime) -> None:
+    """Send a wave and work it until it is final; what is known to be at no broker is ordered anew within the grace."""
+    desk, clock = trading.desk, trading.clock
+    wait = _AGAIN_AFTER
+    while wave:
+        await desk.send(wave, urgency, until=deadline)
+        for order in wave:
+            if desk.orders[order.intent.id].state is OrderState.CREATED:
+                await desk.conclude(order.intent.id, OrderState.CANCELLED, Reason.RATE_LIMIT)
+        await _work(trading, batch, wave, urgency, deadline)
+        nowhere = [order for order in (desk.orders[each.intent.id] for each in wave) if _is_nowhere(order)]
+        if not nowhere or clock.now() + wait > deadline:
+            return
+        await clock.sleep_until(clock.now() + wait)
+        wait *= 2
+        wave = await _anew(trading, batch, nowhere)
+
+
+def _is_nowhere(order: Order) -> bool:
+    """Its broker was asked and does not have it: its book does not show it, or it could not be reached at all."""
+    return order.reason in {Reason.ABSENT, Reason.ACCOUNT_UNAVAILABLE} and not order.filled
+
+
+async def _anew(trading: Trading, batch: Batch, nowhere: Sequence[Order]) -> list[Order]:
+    """The next attempts of these orders, journaled; none where the batch is being closed or a price is gone."""
+    now = trading.clock.now()
+    snapshot = await trading.market.snapshot(now)
+    quotes = [snapshot.quote(order.intent.contract) for order in nowhere]
+    if batch.is_closing(trading) or trading.halt_at(now) is not None:
+        return []
+    ticks = {position.contract: position.tick for position in batch.positions(trading)}
+    again = []
+    for order, quote in zip(nowhere, quotes, strict=True):
+        if quote is None:
+            return []
+        intent = order.intent
+        limit = marketable(intent.side, quote, ticks[intent.contract], intent.cap, trading.band(intent.contract, quote))
+        again.append(Order(intent=next_attempt(intent, limit=limit, at=now), updated_at=now))
+    await trading.desk.journal(again)
+    return again
 
 
 def _still_meant(trading: Trading, batch: Batch, wave: list[Order], reason: Reason | None) -> list[Order]:
@@ -152,7 +201,7 @@ async def _abandon(trading: Trading, batch: Batch, error: Exception) -> Reason |
     entries = batch.orders(trading)
     await asyncio.gather(*(trading.desk.cancel(order, Urgency.EXIT, Reason.INTERNAL_ERROR) for order in entries))
     await trading.failed(user_id, f"the entry of {run_id} on {account}", error, run_id=run_id, account=account)
-    return None if _failure(trading, entries) is None else Reason.INTERNAL_ERROR
+    return None if _failure(trading, batch, entries) is None else Reason.INTERNAL_ERROR
 
 
 def waves_begun(trading: Trading, orders: Sequence[Order]) -> list[Order]:
@@ -183,11 +232,16 @@ def _turn(side: Side, contract: Contract) -> int:
     return 2 if contract.type.is_option else 1
 
 
-def _failure(trading: Trading, wave: Sequence[Order]) -> Reason | None:
+def _slice(order: Order) -> tuple[str, int, int]:
+    """What all attempts of an order of the batch share."""
+    return (order.intent.leg, order.intent.entry_number, order.intent.slice_number)
+
+
+def _failure(trading: Trading, batch: Batch, wave: Sequence[Order]) -> Reason | None:
     """Why a wave is not wholly filled, or None if it is."""
-    for order in wave:
-        now = trading.desk.orders[order.intent.id]
-        if now.remaining:
+    of_wave = {_slice(order) for order in wave}
+    for now in batch.orders(trading):
+        if _slice(now) in of_wave and now.remaining:
             if now.reason is not None:
                 return now.reason
             return Reason.HEDGE_NOT_FILLED if now.intent.side is Side.BUY else Reason.NOT_FILLED
