@@ -31,8 +31,8 @@ __all__ = [
 
 
 class Books(Plans, Runs, Journal, Guards):
-    """Plans (what users wrote and when it is due), runs (what is open), the journal (what happened), guards (what limits
-    left behind).
+    """Plans (what users wrote and when it is due), runs (what is open), the journal (what happened) and guards (what
+    limits left behind).
 
     A value's ``version`` is the stored one it was read as; every save returns the value with its new version.
     ``put_…`` methods only make writes, for a ``commit`` or as extra writes of ``claim`` and ``save_run``.
