@@ -83,6 +83,9 @@ class Still:
     async def snapshot(self, at: datetime) -> Snapshot:
         return self._known
 
+    async def settlement(self, underlying: str, expiry: date) -> Decimal | None:
+        return None
+
 
 async def fill_books(machine: Embedded) -> None:
     books = machine.books

@@ -20,6 +20,7 @@ from option_baskets.domain.losses import HighWater, Over, Rule
 from option_baskets.domain.order import Fill
 from option_baskets.domain.reasons import Reason
 from option_baskets.domain.run import RunStatus
+from option_baskets.domain.settlement import Settlement
 from option_baskets.ports import Index
 from option_baskets.store.books import Alert, Books, Fence, MarketRecord, Refusal, TickState
 from tests.contract.engines import opened
@@ -40,6 +41,10 @@ FENCE = Fence(
     at=instant("10:00"),
     loss=Decimal(5200),
     limit=Decimal(5000),
+)
+SETTLED = replace(
+    run().positions[0],
+    settlement=Settlement(index=Decimal(26040), price=Decimal(40), quantity=75, at=instant("15:30")),
 )
 Requests = Counter[tuple[str, Index | None]]
 
@@ -71,6 +76,8 @@ ASKED: dict[str, Callable[[Books], Awaitable[object]]] = {
     "fills_of_run": lambda books: books.fills_of_run(USER, run().id),
     "orders_between": lambda books: books.orders_between(USER, instant("09:15"), instant("09:25")),
     "ended_between": lambda books: books.ended_between(USER, instant("09:15"), instant("15:30")),
+    "carried_on": lambda books: books.carried_on(USER, DAY),
+    "settlements_of_run": lambda books: books.settlements_of_run(USER, run().id),
     "fences": lambda books: books.fences(USER, DAY),
     "high_water": lambda books: books.high_water(USER, "income"),
     "alerts": lambda books: books.alerts(USER, DAY),
@@ -137,6 +144,8 @@ async def books(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         books.put_order(ORDER)[0],
         books.put_fill(ORDER.intent, Fill(intent_id=ORDER.intent.id, quantity=75, value=Decimal(1), at=at, number=0)),
         books.put_exit(run(), instant("15:15")),
+        books.put_carried(run(), DAY),
+        books.put_settlement(run(), SETTLED),
         books.put_fence(FENCE),
         books.put_high_water(USER, "income", HighWater(highest=Decimal(100))),
         books.put_alert(Alert(user_id=USER, at=at, code="drift", message="book and broker differ")),

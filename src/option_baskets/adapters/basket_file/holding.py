@@ -8,21 +8,21 @@ from option_baskets.adapters.basket_file.fields import Fields, shown
 from option_baskets.domain.basket import BrokerAccount, Holding, Product, Schedule, Strategy
 
 _MOST_DAYS = 250
+_EXAMPLES = {"enter_before": 4, "exit_before": 1}
 
 
 def read_holding(fields: Fields, schedule: Schedule) -> Schedule:
     """The schedule with its holding."""
     holding = fields.choice("holding", Holding, Holding.INTRADAY, Holding.INTRADAY)
+    days = {key: fields.integer(key, example, example, most=_MOST_DAYS) for key, example in _EXAMPLES.items()}
+    for key, example in _EXAMPLES.items():
+        if holding is Holding.POSITIONAL and not fields.has(key):
+            fields.add(key, f"missing; write for example {key} = {example}")
+        if holding is not Holding.POSITIONAL and fields.has(key):
+            fields.add(key, 'counts trading days before expiry; write holding = "positional" with it, or remove it')
     if holding is not Holding.POSITIONAL:
-        for key in ("enter_before", "exit_before"):
-            fields.never(key, 'counts trading days before expiry; write holding = "positional" with it, or remove it')
         return replace(schedule, holding=holding)
-    return replace(
-        schedule,
-        holding=holding,
-        enter_before=fields.integer("enter_before", 4, most=_MOST_DAYS),
-        exit_before=fields.integer("exit_before", 1, most=_MOST_DAYS),
-    )
+    return replace(schedule, holding=holding, enter_before=days["enter_before"], exit_before=days["exit_before"])
 
 
 def check_holding(fields: Fields, strategy: Strategy) -> None:
