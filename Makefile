@@ -7,7 +7,7 @@ EMULATOR := .venv-ministack
 EMULATOR_STAMP := $(EMULATOR)/.ready
 JOBS ?= 2
 
-.PHONY: setup run test check bench fuzz requirements clean help
+.PHONY: setup run test check bench fuzz chaos requirements clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -46,6 +46,9 @@ bench: setup     ## figures, side by side with peers or limits
 fuzz: setup      ## engine beside reference on CASES random cases of SEED; ten times the samples of pricing
 	@OPTION_BASKETS_FUZZ=10 $(BIN)/pytest -n $(JOBS) -s tests/domain/test_black76.py tests/domain/test_implied.py
 	@$(BIN)/python -m tests.reference --jobs $(JOBS) --cases $(or $(CASES),20000) $(if $(SEED),--seed $(SEED))
+
+chaos: setup     ## kill the engine KILLS times at any instant, and compare the exchange's book with an uninterrupted day's
+	@$(BIN)/python -m tests.chaos --kills $(or $(KILLS),500) $(if $(SEED),--seed $(SEED))
 
 requirements: setup ## compile the pinned requirement files anew
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal pyproject.toml -o requirements/run.txt

@@ -107,6 +107,8 @@ class MortalTable:
 
     async def commit(self, writes: Sequence[Write]) -> None:
         self._starting()
+        if any(isinstance(write, Put) and write.item.pk.startswith("TICKS#") for write in writes):
+            self._fate.is_starting = False  # the timer runs
         window = window_of(writes)
         self._fate.passes(window, before=True)
         await self._table.commit(writes)
