@@ -1,5 +1,6 @@
 """Runs that live longer than a day: restarts between days, settlement, moved exits. Numbers are worked out beside."""
 
+import asyncio
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,7 @@ from option_baskets.domain.order import Order
 from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.run import LegPosition, RunStatus
 from option_baskets.engine.report import as_json
-from option_baskets.wiring import LOCAL_USER, Embedded
+from option_baskets.wiring import LOCAL_USER, Embedded, held_underlyings
 from tests.engine.nights import LISTED, MON, MONTH, THU, TUE, WED, Nights, call, days, on, put, settle, trade
 from tests.engine.small_market import chain, future
 from tests.engine.tiny_day import Prices, steady
@@ -155,6 +156,17 @@ def test_trading_the_same_days_again_changes_nothing(tmp_path: Path) -> None:
     once = trade(folder, tmp_path / "data", NEXT_DAY, together=True)
     again = trade(folder, tmp_path / "data", NEXT_DAY, together=True)
     assert as_json(again.records) == as_json(once.records)
+
+
+def test_the_next_process_is_told_which_underlyings_are_held(tmp_path: Path) -> None:
+    """So that a simulated market has them, whatever the files of that day trade."""
+    folder = days(tmp_path / "days", {MON: QUIET, TUE: QUIET})
+    assert asyncio.run(held_underlyings(tmp_path / "data", MON)) == set()
+    trade(folder, tmp_path / "data", NEXT_DAY, only=[MON])
+    assert asyncio.run(held_underlyings(tmp_path / "data", MON)) == set()
+    assert asyncio.run(held_underlyings(tmp_path / "data", TUE)) == {"NIFTY"}
+    trade(folder, tmp_path / "data", NEXT_DAY, only=[TUE])
+    assert asyncio.run(held_underlyings(tmp_path / "data", WED)) == set()
 
 
 # ---------------------------------------------------------------- rules go on

@@ -39,13 +39,17 @@ def payoff(contract: Contract, index: Decimal) -> Decimal:
 
 
 def settlement_charges(facts: Facts, contract: Contract, side: Side, settlement: Settlement) -> Charges:
-    """What settling costs the holder: exercise STT of a bought option, nothing else. None where no rate is known."""
+    """What settling costs the holder: exercise STT of a bought option, nothing else. None where no rate is known.
+
+    ``side`` is that of the position; units below zero are of one that was turned round.
+    """
     stt: Decimal | None = ZERO
-    if side is Side.BUY and contract.type.is_option and settlement.value:
+    is_holder = settlement.quantity * side.sign > 0
+    if is_holder and contract.type.is_option and settlement.value:
         stt = stt_exercise(
             facts,
             exchange=exchange_of(facts, contract.underlying),
-            intrinsic_value=settlement.value,
+            intrinsic_value=abs(settlement.value),
             on=settlement.at.astimezone(IST).date(),
         )
     return Charges(brokerage=ZERO, exchange_txn=ZERO, ipft=ZERO, sebi_fee=ZERO, stt=stt, stamp_duty=ZERO, gst=ZERO)
