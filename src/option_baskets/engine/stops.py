@@ -1,4 +1,4 @@
-"""The stop check: every rule of every open run, on one snapshot. It also finds exits that are due."""
+"""The stop check: the rules of all open runs, on one snapshot. It also finds exits that are due."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ async def check_stops(trading: Trading, event: Event) -> None:
         run = trading.runs.get(key)
         try:
             await _alert_without_spot(trading, run, snapshot)
-            _go_on_closing(trading, key)
+            go_on_closing(trading, key)
             start_entering(trading, key)
             await check_run(trading, key, snapshot)
         except Halt:
@@ -100,7 +100,7 @@ async def _alert_without_spot(trading: Trading, run: Run, snapshot: Snapshot) ->
         )
 
 
-def _go_on_closing(trading: Trading, key: RunKey) -> None:
+def go_on_closing(trading: Trading, key: RunKey) -> None:
     """Close what is marked to be closed and nobody is closing: a fill that came late, a closer that failed."""
     for account in accounts_closing(trading, key):
         if not trading.exit_lock(key, account).locked():
