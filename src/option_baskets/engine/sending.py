@@ -1,0 +1,91 @@
+"""Sending: nothing is handed to a broker that is not journaled as SENDING, and nothing twice."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+from option_baskets.domain.errors import Unavailable, Unclear
+from option_baskets.domain.order import Order, OrderState, advance
+from option_baskets.domain.reasons import Reason
+from option_baskets.domain.risk import approve
+from option_baskets.engine.answers import Answers
+from option_baskets.engine.lines import Lines
+from option_baskets.engine.orders import HeldOrders
+from option_baskets.engine.rates import Urgency
+from option_baskets.engine.runs import OpenRuns
+from option_baskets.engine.starts import Starts
+from option_baskets.ports import Clock
+
+LOG = logging.getLogger(__name__)
+
+
+class Sender:
+    """The only caller of ``Broker.place``. ``unclear`` is called with the id of an order of which nobody knows
+    whether it left."""
+
+    def __init__(
+        self,
+        *,
+        lines: Lines,
+        runs: OpenRuns,
+        orders: HeldOrders,
+        starts: Starts,
+        answers: Answers,
+        clock: Clock,
+        unclear: Callable[[str], None],
+    ) -> None:
+        self._lines = lines
+        self._runs = runs
+        self._orders = orders
+        self._starts = starts
+        self._answers = answers
+        self._clock = clock
+        self._unclear = unclear
+
+    async def send(self, orders: Sequence[Order], urgency: Urgency, until: datetime | None) -> None:
+        """As ``Desk.send``."""
+        begun = [order for order in orders if self._starts.is_begun(order)]
+        calls = [asyncio.create_task(self._place(order)) for order in await self._starts.confirmed(begun, urgency)]
+        pending = [order.intent.id for order in orders if order.state is OrderState.CREATED]
+        while pending:
+            granted = await self._lines.bucket(orders[0].intent).take(len(pending), urgency)
+            if until is not None and self._clock.now() > until:
+                break
+            batch, pending = pending[:granted], pending[granted:]
+            ready = await self._starts.confirmed(await self._mark_sending(batch), urgency)
+            if len(ready) == 1 and not pending and not calls:
+                await self._place(ready[0])
+            else:
+                calls += [asyncio.create_task(self._place(order)) for order in ready]
+        if calls:
+            await asyncio.gather(*calls)
+
+    async def _mark_sending(self, batch: Sequence[str]) -> list[Order]:
+        """Journal the batch as SENDING, durably; whatever is not CREATED any more is left out and never sent again."""
+        first = self._orders[batch[0]].intent
+        async with self._runs.lock((first.user_id, first.run_id)):
+            created = [order for order in map(self._orders.__getitem__, batch) if order.state is OrderState.CREATED]
+            if created:
+                now = self._clock.now()
+                await self._orders.journal(advance(order, OrderState.SENDING, now) for order in created)
+                self._starts.are_begun(created)
+        return [self._orders[order.intent.id] for order in created]
+
+    async def _place(self, order: Order) -> None:
+        intent = order.intent
+        try:
+            report = await self._lines.broker(intent).place(approve(intent))
+        except Unavailable as error:
+            await self._answers.conclude(intent.id, OrderState.REJECTED, Reason.ACCOUNT_UNAVAILABLE, str(error))
+        except Unclear as error:
+            await self._lost(intent.id, str(error))
+        except Exception as error:  # whatever it was, the order may have left before it
+            LOG.exception("placing %s", intent.id)
+            await self._lost(intent.id, f"{type(error).__name__}: {error}")
+        else:
+            await self._answers.report(intent.user_id, report)
+
+    async def _lost(self, intent_id: str, message: str) -> None:
+        if await self._answers.unknown(intent_id, message):
+            self._unclear(intent_id)
