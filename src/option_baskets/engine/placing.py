@@ -238,10 +238,16 @@ def _slice(order: Order) -> tuple[str, int, int]:
 
 
 def _failure(trading: Trading, batch: Batch, wave: Sequence[Order]) -> Reason | None:
-    """Why a wave is not wholly filled, or None if it is."""
+    """Why a wave is not wholly filled, or None if it is.
+
+    What is at no broker once the grace is over came too late: it would have been ordered anew before.
+    """
+    is_late = trading.clock.now() + _AGAIN_AFTER > deadline_of(trading, batch)
     of_wave = {_slice(order) for order in wave}
     for now in batch.orders(trading):
         if _slice(now) in of_wave and now.remaining:
+            if _is_nowhere(now) and is_late:
+                return Reason.LATE_ENTRY
             if now.reason is not None:
                 return now.reason
             return Reason.HEDGE_NOT_FILLED if now.intent.side is Side.BUY else Reason.NOT_FILLED
