@@ -219,7 +219,7 @@ class Deaths:
     kills: int
     windows: tuple[Window, ...] = tuple(Window)
     signals: float = 0.1
-    long_gaps: float = 0.03
+    long_gaps: float = 0.02
 
     def __call__(self, number: int) -> tuple[Death, timedelta]:
         if number >= self.kills:
