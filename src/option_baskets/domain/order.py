@@ -135,6 +135,34 @@ class Fill:
     """Units filled before this one: with the intent id, the identity of the fill."""
 
 
+class Step(StrEnum):
+    """What a change of an order is."""
+
+    ENGINE = "engine"
+    """We moved it on: sending it, losing its answer, ending it without a broker."""
+    BROKER = "broker"
+    """Its broker said so, as an answer, an update or in its order book."""
+    CANCEL = "cancel"
+    """We asked its broker to cancel it."""
+    REPRICE = "reprice"
+    """We asked its broker for another limit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """What an order was from an instant on, or what was asked for it. Changes are added and never altered."""
+
+    at: datetime
+    step: Step
+    state: OrderState
+    filled: int = 0
+    limit: Decimal | None = None
+    """The limit the broker confirmed; of a re-pricing, the one that was asked for."""
+    reason: Reason | None = None
+    message: str = ""
+    """What the broker wrote, or our own account of it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """An intent as its broker knows it."""
@@ -149,6 +177,8 @@ class Order:
     reason: Reason | None = None
     message: str = ""
     updated_at: datetime
+    changes: tuple[Change, ...] = ()
+    """Everything since it was decided (CREATED), in the order it was learned. They are committed with it."""
     version: int = 0
 
     @property
@@ -177,7 +207,45 @@ def advance(order: Order, state: OrderState, at: datetime, *, reason: Reason | N
     """
     if (order.state, state) not in TRANSITIONS:
         raise ValueError(f"order {order.intent.id} cannot go from {order.state} to {state}")
-    return replace(order, state=state, updated_at=at, reason=reason or order.reason, message=message or order.message)
+    change = Change(
+        at=at,
+        step=Step.ENGINE,
+        state=state,
+        filled=order.filled,
+        limit=order.limit,
+        reason=reason,
+        message=message,
+    )
+    return replace(
+        order,
+        state=state,
+        updated_at=at,
+        reason=reason or order.reason,
+        message=message or order.message,
+        changes=(*order.changes, change),
+    )
+
+
+def asked(
+    order: Order, at: datetime, *, limit: Decimal | None = None, reason: Reason | None = None, message: str = ""
+) -> Order:
+    """The order with a note of what its broker is asked: another limit, or without one its end.
+
+    Asking for the same again and again until there is an answer is noted once.
+    """
+    step = Step.CANCEL if limit is None else Step.REPRICE
+    change = Change(
+        at=at,
+        step=step,
+        state=order.state,
+        filled=order.filled,
+        limit=order.limit if limit is None else limit,
+        reason=reason,
+        message=message,
+    )
+    if order.changes and replace(order.changes[-1], at=at) == change:
+        return order
+    return replace(order, changes=(*order.changes, change))
 
 
 def apply(order: Order, report: OrderReport) -> Applied:
@@ -217,6 +285,16 @@ def apply(order: Order, report: OrderReport) -> Applied:
             at=report.at,
             number=order.filled,
         )
+    reason = Reason.BROKER_REJECTED if report.state is OrderState.REJECTED else None
+    change = Change(
+        at=report.at,
+        step=Step.BROKER,
+        state=report.state,
+        filled=report.filled,
+        limit=report.limit,
+        reason=reason,
+        message=report.message,
+    )
     after = replace(
         order,
         state=report.state,
@@ -226,6 +304,7 @@ def apply(order: Order, report: OrderReport) -> Applied:
         limit=report.limit,
         message=report.message or order.message,
         updated_at=report.at,
-        reason=Reason.BROKER_REJECTED if report.state is OrderState.REJECTED else order.reason,
+        reason=reason or order.reason,
+        changes=(*order.changes, change),
     )
     return Applied(order=after, fill=fill)
