@@ -7,6 +7,7 @@ OptionBasketsError
 ├── Conflict      somebody was faster: read again and decide anew  (409)
 ├── Refused       risk or a rule said no, with a Reason            (422)
 ├── Unavailable   try again later, with backoff                    (503)
+│   └── Unwritable   the store takes nothing that begins an entry
 ├── Unclear       the outcome is unknown: reconcile, never resend  (504)
 └── Halt          stop and page a person                           (500)
 """
@@ -71,6 +72,10 @@ class Refused(OptionBasketsError):
 
 class Unavailable(OptionBasketsError):
     """A service did not take the request; nothing happened; it may be tried again."""
+
+
+class Unwritable(Unavailable):
+    """The store cannot be written: what would begin an entry is not taken, what closes one is kept elsewhere."""
 
 
 class Unclear(OptionBasketsError):

@@ -43,6 +43,8 @@ class Reason(StrEnum):
     ACCOUNT_STOPPED = "account_stopped"
     BASKET_STOPPED = "basket_stopped"
     ALLOCATION_STOPPED = "allocation_stopped"
+    EXTERNAL_POSITION = "external_position"
+    STORE_UNWRITABLE = "store_unwritable"
     RESTARTED = "restarted"
     KILLED = "killed"
     INTERNAL_ERROR = "internal_error"

@@ -5,6 +5,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
+from option_baskets.domain.errors import Unwritable
 from option_baskets.domain.order import Fill, Intent, Order, OrderReport, OrderState, advance, apply
 from option_baskets.domain.reasons import Reason
 from option_baskets.domain.run import with_fills
@@ -70,6 +71,8 @@ class Answers:
                 await asyncio.sleep(0)  # answers that came together are all here now
             while reports := self._inbox[key][:_REPORTS_A_COMMIT]:
                 try:
+                    await self._apply(key, reports)
+                except Unwritable:  # the store failed at that; it is known now, so nothing begins with them
                     await self._apply(key, reports)
                 finally:
                     del self._inbox[key][: len(reports)]

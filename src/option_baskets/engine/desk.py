@@ -45,13 +45,20 @@ class Desk:
     ) -> None:
         self._lines = lines = Lines(brokers, buckets)
         self._orders = orders = HeldOrders(books, runs, clock)
-        self._starts = starts = Starts(orders, lines, clock)
+        self._starts = starts = Starts(orders, lines, clock, books.health)
         self._answers = answers = Answers(
             books=books, runs=runs, orders=orders, starts=starts, clock=clock, returned=self._abandon
         )
         self._settler = settler = Settler(lines=lines, orders=orders, answers=answers, clock=clock)
         self._sender = Sender(
-            lines=lines, runs=runs, orders=orders, starts=starts, answers=answers, clock=clock, unclear=self.settle
+            lines=lines,
+            runs=runs,
+            orders=orders,
+            starts=starts,
+            answers=answers,
+            clock=clock,
+            health=books.health,
+            unclear=self.settle,
         )
         self._changes = Changes(
             books=books, lines=lines, orders=orders, starts=starts, answers=answers, settler=settler, clock=clock

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from option_baskets.domain.allocation import dropped_units, policy_of
-from option_baskets.domain.errors import Halt, Refused
+from option_baskets.domain.errors import Halt, Refused, Unwritable
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.order import Order
 from option_baskets.domain.reasons import Reason
@@ -49,6 +49,9 @@ async def enter(trading: Trading, key: RunKey, at: datetime) -> None:
         await _journal(trading, key, run, entry)
     except Refused as refusal:
         await _skip(trading, key, refusal)
+        return
+    except Unwritable as error:
+        await _skip(trading, key, Refused(Reason.STORE_UNWRITABLE, str(error)))
         return
     except Halt:
         raise

@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 from option_baskets.domain.basket import LegSpec
 from option_baskets.domain.contract import Contract
 from option_baskets.domain.entry_terms import require_premium_base
-from option_baskets.domain.errors import Halt, Refused
+from option_baskets.domain.errors import Halt, Refused, Unwritable
 from option_baskets.domain.held_cover import lacks_cover
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.order import Order, OrderState
@@ -113,6 +113,8 @@ async def _begin(trading: Trading, key: RunKey, account: str) -> Batch | None:
         return await _journal(trading, key, account, due, entry)
     except Refused as refusal:
         await _drop(trading, key, due, snapshot, refusal)
+    except Unwritable as error:
+        await _drop(trading, key, due, snapshot, Refused(Reason.STORE_UNWRITABLE, str(error)))
     except Halt:
         raise
     except Exception as error:  # a defect of ours must not leave it due for ever

@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from option_baskets.domain.basket import OnFailure
 from option_baskets.domain.contract import Contract, Side
-from option_baskets.domain.errors import Halt
+from option_baskets.domain.errors import Halt, Unwritable
 from option_baskets.domain.held_cover import lacks_cover
 from option_baskets.domain.ids import Action
 from option_baskets.domain.market import Snapshot
@@ -197,11 +197,14 @@ def lacks_orders(trading: Trading, batch: Batch) -> bool:
 async def _abandon(trading: Trading, batch: Batch, error: Exception) -> Reason | None:
     """End the batch's entries after an error in the middle; why something of it is not filled, or None."""
     (user_id, run_id), account = batch.key, batch.account
-    LOG.error("entry of %s on %s", run_id, account, exc_info=error)
+    is_stored = not isinstance(error, Unwritable)
+    reason = Reason.INTERNAL_ERROR if is_stored else Reason.STORE_UNWRITABLE
+    LOG.error("entry of %s on %s", run_id, account, exc_info=error if is_stored else None)
     entries = batch.orders(trading)
-    await asyncio.gather(*(trading.desk.cancel(order, Urgency.EXIT, Reason.INTERNAL_ERROR) for order in entries))
-    await trading.failed(user_id, f"the entry of {run_id} on {account}", error, run_id=run_id, account=account)
-    return None if _failure(trading, batch, entries) is None else Reason.INTERNAL_ERROR
+    await asyncio.gather(*(trading.desk.cancel(order, Urgency.EXIT, reason) for order in entries))
+    if is_stored:
+        await trading.failed(user_id, f"the entry of {run_id} on {account}", error, run_id=run_id, account=account)
+    return None if _failure(trading, batch, entries) is None else reason
 
 
 def waves_begun(trading: Trading, orders: Sequence[Order]) -> list[Order]:

@@ -74,7 +74,10 @@ def plan_entry(trading: Trading, run: Run, snapshot: Snapshot, at: datetime) -> 
 
 
 def refuse_in_halt(trading: Trading) -> None:
-    """Raises Refused: nothing is traded now."""
+    """Raises Refused: nothing is traded now, or nothing could be kept of it."""
+    health = trading.books.health
+    if not health.is_writable:
+        raise Refused(Reason.STORE_UNWRITABLE, f"the store cannot be written: {health.cause}")
     halt = trading.halt_at(trading.clock.now())
     if halt is not None:
         raise Refused(

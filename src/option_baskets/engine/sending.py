@@ -5,8 +5,8 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from option_baskets.domain.errors import Unavailable, Unclear
-from option_baskets.domain.order import Order, OrderState, advance
+from option_baskets.domain.errors import Refused, Unavailable, Unclear
+from option_baskets.domain.order import Intent, Order, OrderReport, OrderState, advance
 from option_baskets.domain.reasons import Reason
 from option_baskets.domain.risk import approve
 from option_baskets.engine.answers import Answers
@@ -14,8 +14,10 @@ from option_baskets.engine.lines import Lines
 from option_baskets.engine.orders import HeldOrders
 from option_baskets.engine.rates import Urgency
 from option_baskets.engine.runs import OpenRuns
+from option_baskets.engine.second_look import found_at_broker
 from option_baskets.engine.starts import Starts
 from option_baskets.ports import Clock
+from option_baskets.store.health import Health
 
 LOG = logging.getLogger(__name__)
 
@@ -33,6 +35,7 @@ class Sender:
         starts: Starts,
         answers: Answers,
         clock: Clock,
+        health: Health,
         unclear: Callable[[str], None],
     ) -> None:
         self._lines = lines
@@ -41,12 +44,27 @@ class Sender:
         self._starts = starts
         self._answers = answers
         self._clock = clock
+        self._health = health
         self._unclear = unclear
 
     async def send(self, orders: Sequence[Order], urgency: Urgency, until: datetime | None) -> None:
         """As ``Desk.send``."""
         begun = [order for order in orders if self._starts.is_begun(order)]
         calls = [asyncio.create_task(self._place(order)) for order in await self._starts.confirmed(begun, urgency)]
+        try:
+            await self._send_created(orders, urgency, until, calls)
+        finally:
+            if calls:
+                await asyncio.gather(*calls)
+
+    async def _send_created(
+        self,
+        orders: Sequence[Order],
+        urgency: Urgency,
+        until: datetime | None,
+        calls: list[asyncio.Task[None]],
+    ) -> None:
+        """Journal and send what is only CREATED; the calls under way are added to ``calls``."""
         pending = [order.intent.id for order in orders if order.state is OrderState.CREATED]
         while pending:
             granted = await self._lines.bucket(orders[0].intent).take(len(pending), urgency)
@@ -58,8 +76,6 @@ class Sender:
                 await self._place(ready[0])
             else:
                 calls += [asyncio.create_task(self._place(order)) for order in ready]
-        if calls:
-            await asyncio.gather(*calls)
 
     async def _mark_sending(self, batch: Sequence[str]) -> list[Order]:
         """Journal the batch as SENDING, durably; whatever is not CREATED any more is left out and never sent again."""
@@ -75,7 +91,9 @@ class Sender:
     async def _place(self, order: Order) -> None:
         intent = order.intent
         try:
-            report = await self._lines.broker(intent).place(approve(intent))
+            report = await self._there_already(intent) or await self._lines.broker(intent).place(approve(intent))
+        except Refused as refusal:
+            await self._answers.conclude(intent.id, OrderState.REJECTED, refusal.reason, str(refusal))
         except Unavailable as error:
             await self._answers.conclude(intent.id, OrderState.REJECTED, Reason.ACCOUNT_UNAVAILABLE, str(error))
         except Unclear as error:
@@ -85,6 +103,10 @@ class Sender:
             await self._lost(intent.id, f"{type(error).__name__}: {error}")
         else:
             await self._answers.report(intent.user_id, report)
+
+    async def _there_already(self, intent: Intent) -> OrderReport | None:
+        """What the broker has of it, where only the second path keeps it; see ``second_look.py``."""
+        return None if self._health.is_writable else await found_at_broker(intent, self._lines, self._runs)
 
     async def _lost(self, intent_id: str, message: str) -> None:
         if await self._answers.unknown(intent_id, message):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
+from option_baskets.domain.errors import Unwritable
 from option_baskets.domain.order import Order, OrderState, advance
 from option_baskets.domain.run import Run
 from option_baskets.engine.lines import Lines
@@ -16,6 +17,7 @@ from option_baskets.engine.orders import HeldOrders
 from option_baskets.engine.rates import Urgency
 from option_baskets.engine.runs import RunKey
 from option_baskets.ports import Clock
+from option_baskets.store.health import Health
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +33,11 @@ class _Next:
 class Starts:
     """What is begun and not yet handed to its broker, and what begins once something else is filled."""
 
-    def __init__(self, orders: HeldOrders, lines: Lines, clock: Clock) -> None:
+    def __init__(self, orders: HeldOrders, lines: Lines, clock: Clock, health: Health) -> None:
         self._orders = orders
         self._lines = lines
         self._clock = clock
+        self._health = health
         self._begun: set[str] = set()
         """Journaled as SENDING and not yet handed to their broker by this process."""
         self._next: dict[tuple[RunKey, str], _Next] = {}
@@ -64,10 +67,16 @@ class Starts:
         self._begun.discard(intent_id)
 
     async def confirmed(self, begun: Sequence[Order], urgency: Urgency) -> list[Order]:
-        """The orders, to be handed over at once: they are journaled as SENDING and have tokens of this very second."""
+        """The orders, to be handed over at once: they are journaled as SENDING and have tokens of this very second.
+
+        Raises:
+            Unwritable: they are entries, and the store has failed since.
+        """
         if not begun:
             return []
         await self._lines.bucket(begun[0].intent).confirm(begun[0].updated_at, len(begun), urgency)
+        if urgency.is_entry and not self._health.is_writable:
+            raise Unwritable(f"nothing is entered while the store cannot be written: {self._health.cause}")
         ready = [order for order in begun if order.intent.id in self._begun]  # the others were cancelled meanwhile
         self._begun.difference_update(order.intent.id for order in ready)
         return ready
@@ -94,6 +103,8 @@ class Starts:
 
     def following(self, run: Run, changed: Mapping[str, Order], most: int) -> Iterator[Order]:
         """What begins with these changes: its cover is filled by them, and nothing on the account is to be closed."""
+        if not self._health.is_writable:
+            return
         for account in {order.intent.account for order in changed.values()}:
             after = self._next.get(((run.user_id, run.id), account))
             if after is None or self._clock.now() > after.until:

@@ -135,7 +135,8 @@ class Trading:
     async def _watched(self, work: Coroutine[Any, Any, None], name: str, user_id: str) -> None:
         try:
             await work
-        except Halt:
+        except Halt as error:
+            self.books.health.halt(str(error))
             raise
         except Exception as error:  # whatever it is, the rest of the day goes on
             LOG.exception("%s failed", name)

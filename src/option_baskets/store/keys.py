@@ -15,6 +15,8 @@ Key = tuple[str, str]
 """(partition, sort)."""
 
 REGISTER_KEPT = timedelta(days=7)
+PROBE = ("PROBE", "PROBE")
+"""Written to see whether the table can be."""
 SNAPSHOT_KEPT = timedelta(seconds=300)
 
 

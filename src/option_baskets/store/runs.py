@@ -11,6 +11,7 @@ from option_baskets.domain.events import EventType, Tick
 from option_baskets.domain.run import Run, RunStatus
 from option_baskets.ports import Index, Item, Put, Table, Write
 from option_baskets.store import codec, keys
+from option_baskets.store.health import Health
 from option_baskets.store.records import MarketRecord, TickMark, TickState
 from option_baskets.store.shelf import CONFIGURATIONS, Shelf
 
@@ -21,8 +22,8 @@ _AT_ONCE = 100
 class Runs(Shelf):
     """An active run is in two index partitions, which it leaves when over; a closed one is found by its strategy."""
 
-    def __init__(self, table: Table, *, shards: int = 1) -> None:
-        super().__init__(table, shards=shards)
+    def __init__(self, table: Table, *, shards: int = 1, health: Health | None = None) -> None:
+        super().__init__(table, shards=shards, health=health)
         self._registered: set[tuple[datetime, int]] = set()
 
     async def claim(self, run: Run, *extra: Write) -> Run | None:

@@ -7,6 +7,7 @@ from typing import TypeVar
 from option_baskets.domain.errors import Conflict
 from option_baskets.ports import Index, Item, Table, TableName, Write
 from option_baskets.store import codec, keys
+from option_baskets.store.health import Health
 
 T = TypeVar("T")
 
@@ -22,11 +23,13 @@ class Shelf:
     Args:
         table: both tables.
         shards: into how many partitions schedules are divided; fixed when the table is made.
+        health: whether the table can be written, where somebody sees to that.
     """
 
-    def __init__(self, table: Table, *, shards: int = 1) -> None:
+    def __init__(self, table: Table, *, shards: int = 1, health: Health | None = None) -> None:
         self.table = table
         self.shards = shards
+        self.health = health or Health()
         self._decoded: dict[tuple[str, str], tuple[bytes, object]] = {}
 
     async def commit(self, *writes: Write) -> None:
