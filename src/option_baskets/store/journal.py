@@ -1,14 +1,15 @@
 """The history: orders as they go through their states, fills, alerts, refusals, entries and exits. Never deleted."""
 
 import hashlib
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import date, datetime
 
 from option_baskets.domain.order import Fill, Intent, Order
 from option_baskets.domain.run import LegPosition, Run
 from option_baskets.ports import Index, Item, Put
-from option_baskets.store import codec, keys
-from option_baskets.store.records import Alert, Refusal
+from option_baskets.store import codec, keys, occurrences
+from option_baskets.store.records import Alert, Occurrence, Refusal
 from option_baskets.store.shelf import HISTORY, Shelf
 
 
@@ -48,6 +49,10 @@ class Journal(Shelf):
         pk, sk = keys.refusal(refusal.user_id, refusal.at, refusal.strategy_id, name)
         gsi1 = (keys.refusals_on(refusal.user_id, keys.local(refusal.at).date()), sk)
         return Put(table=HISTORY, item=Item(pk=pk, sk=sk, body=codec.encode(refusal), gsi1=gsi1))
+
+    def put_occurrence(self, occurrence: Occurrence) -> Put:
+        """The write of a decision or a deed; the same one twice is the same item."""
+        return occurrences.put(occurrence)
 
     def put_entry(self, run: Run, at: datetime) -> Put:
         """The run as it was when it entered: what was intended, with which version of the plan."""
@@ -126,6 +131,21 @@ class Journal(Shelf):
         pk = keys.refusals_on(user_id, day)
         items = await self._items(HISTORY, pk, index=Index.ALLOCATIONS_BY_STRATEGY)
         return [codec.decode(item.body, Refusal) for item in items]
+
+    async def history(
+        self, user_id: str, start: datetime, end: datetime, *, page: int = 1000
+    ) -> AsyncIterator[tuple[str, Item]]:
+        """(kind, item) of everything from ``start`` to ``end``, both included, in order of time, a page at a time."""
+        cursor: str | None = None
+        while True:
+            found = await self.table.query(
+                HISTORY, user_id, between=keys.between(start, end), limit=page, cursor=cursor
+            )
+            for item in found.items:
+                yield keys.kind_of(item.sk)[1], item
+            cursor = found.cursor
+            if cursor is None:
+                return
 
     async def _of_run(self, user_id: str, run_id: str, kind: str) -> list[Item]:
         pk = keys.of_run(user_id, run_id)

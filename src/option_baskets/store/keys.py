@@ -163,6 +163,21 @@ def fences_on(day: date) -> str:
     return f"FENCE#{day.isoformat()}#"
 
 
+def kill(user_id: str, shard: int, scope: str, name: str) -> Key:
+    """A kill switch that is thrown, or a strategy that is to be left. Those of a shard are read every second."""
+    subject = f"{scope}#{part(name)}" if name else scope
+    return kills_of_shard(shard), f"{kills_of(user_id)}{subject}"
+
+
+def kills_of_shard(shard: int) -> str:
+    return f"KILLS#{shard}"
+
+
+def kills_of(user_id: str) -> str:
+    """Those of one user are one range of their shard."""
+    return f"{part(user_id)}#"
+
+
 def high_water(user_id: str, basket_id: str) -> Key:
     return part(user_id), f"HIGH_WATER#{part(basket_id)}"
 
@@ -271,7 +286,22 @@ def refusal(user_id: str, at: datetime, strategy_id: str, refusal_id: str) -> Ke
     return part(user_id), f"{timestamp(at)}#{part(strategy_id)}#RISK#{refusal_id}"
 
 
+def occurrence(user_id: str, at: datetime, strategy_id: str, name: str) -> Key:
+    return part(user_id), f"{timestamp(at)}#{strategy_id}#EVENT#{name}"
+
+
 EXIT = "#EXIT#"
+
+
+def instant_of(sk: str) -> datetime:
+    """The instant a sort key of the history begins with, in UTC."""
+    return datetime.fromisoformat(sk.split("#", 1)[0])
+
+
+def kind_of(sk: str) -> tuple[str, str, str]:
+    """(strategy or nothing, kind, the rest) of a sort key of the history."""
+    _, strategy_id, kind, rest = sk.split("#", 3)
+    return strategy_id, kind, rest
 
 
 def between(start: datetime, end: datetime) -> tuple[str, str]:

@@ -15,8 +15,9 @@ from option_baskets.domain.allocation import Allocation
 from option_baskets.domain.basket import MAX_STRATEGIES, Basket, BrokerAccount, Strategy
 from option_baskets.domain.errors import Conflict, Invalid, NotFound
 from option_baskets.ports import Delete, Index, Item, Put, Table, Write
-from option_baskets.store import codec, keys
-from option_baskets.store.records import DueStrategy, Plan
+from option_baskets.store import codec, keys, occurrences
+from option_baskets.store.health import Health
+from option_baskets.store.records import DueStrategy, Editor, Occurrence, Plan, What
 from option_baskets.store.shelf import CONFIGURATIONS, Shelf, require_version
 
 T = TypeVar("T")
@@ -27,15 +28,20 @@ _EntryCounts = dict[str, int]
 class Plans(Shelf):
     """``save_…`` stores over the version its value carries (0: new) and returns the value with its new version.
 
+    With an ``editor`` every edit is in the history, by its own commit: who, why, and which version it made.
+
     Raises:
         Conflict: somebody else changed it; what is stored stays.
         NotFound: what it belongs to does not exist.
         Invalid: an id contains ``#``; an eleventh strategy of a basket.
     """
 
-    def __init__(self, table: Table, *, shards: int = 1) -> None:
-        super().__init__(table, shards=shards)
+    def __init__(
+        self, table: Table, *, shards: int = 1, health: Health | None = None, editor: Editor | None = None
+    ) -> None:
+        super().__init__(table, shards=shards, health=health)
         self._editing = asyncio.Lock()
+        self._editor = editor
 
     # ------------------------------------------------------------ reads
 
@@ -129,7 +135,8 @@ class Plans(Shelf):
         pk, sk = keys.account(user_id, account.id)
         gsi1 = (keys.accounts_of_shard(self._shard(user_id)), f"{user_id}#{account.id}")
         item = Item(pk=pk, sk=sk, body=codec.encode(account), gsi1=gsi1)
-        await self.commit(Put(table=CONFIGURATIONS, item=item))
+        told = self._told(user_id, What.ACCOUNT_SAVED, f"account {account.id}", account=account.id)
+        await self.commit(Put(table=CONFIGURATIONS, item=item), *told)
 
     async def save_basket(self, user_id: str, basket: Basket) -> Basket:
         """Store the basket, and with it the copies its strategies carry."""
@@ -142,7 +149,8 @@ class Plans(Shelf):
                 self._put_strategy(user_id, replace(plan, basket=stored), expected=plan.strategy.version)
                 for plan in await self._plans(user_id, basket.id)
             ]
-            return [_put_basket(user_id, stored), *copies], stored
+            told = self._told(user_id, _saved(found, stored, What.BASKET_SAVED), _named("basket", stored))
+            return [_put_basket(user_id, stored), *copies, *told], stored
 
         return await self._edit(user_id, edit)
 
@@ -167,7 +175,8 @@ class Plans(Shelf):
                 if before is not None:
                     moves[keys.minute(before.schedule.entry)] = -1
                 writes += await self._register(user_id, moves)
-            return writes, stored
+            what, named = _saved(before, stored, What.STRATEGY_SAVED), _named("strategy", stored)
+            return [*writes, *self._told(user_id, what, named, strategy_id=stored.id)], stored
 
         return await self._edit(user_id, edit)
 
@@ -181,7 +190,9 @@ class Plans(Shelf):
             found = await self.allocation(user_id, allocation.id)
             require_version(f"allocation {allocation.id}", found.version if found else 0, allocation.version)
             stored = replace(allocation, version=allocation.version + 1)
-            return [self._put_allocation(user_id, strategy, stored, expected=allocation.version)], stored
+            put = self._put_allocation(user_id, strategy, stored, expected=allocation.version)
+            detail = f"allocation {stored.id}, version {stored.version}"
+            return [put, *self._told(user_id, What.ALLOCATION_SAVED, detail, allocation=stored)], stored
 
         return await self._edit(user_id, edit)
 
@@ -195,7 +206,8 @@ class Plans(Shelf):
             if left:
                 raise Conflict(f"basket {basket_id} still has {len(left)} strategies; delete them first")
             pk, sk = keys.basket(user_id, basket_id)
-            return [Delete(table=CONFIGURATIONS, pk=pk, sk=sk)], None
+            told = self._told(user_id, What.BASKET_DELETED, f"basket {basket_id}")
+            return [Delete(table=CONFIGURATIONS, pk=pk, sk=sk), *told], None
 
         await self._edit(user_id, edit)
 
@@ -209,16 +221,20 @@ class Plans(Shelf):
             mine = await self.current_allocations(user_id, strategy_id)
             gone = [keys.strategy(user_id, strategy_id), *(keys.allocation(user_id, one.id) for one in mine)]
             writes: list[Write] = [Delete(table=CONFIGURATIONS, pk=pk, sk=sk) for pk, sk in gone]
-            return writes + await self._register(user_id, {keys.minute(strategy.schedule.entry): -1}), None
+            writes += await self._register(user_id, {keys.minute(strategy.schedule.entry): -1})
+            named = _named("strategy", strategy)
+            return [*writes, *self._told(user_id, What.STRATEGY_DELETED, named, strategy_id=strategy_id)], None
 
         await self._edit(user_id, edit)
 
     async def delete_allocation(self, user_id: str, allocation_id: str) -> None:
         async def edit() -> tuple[list[Write], None]:
-            if await self.allocation(user_id, allocation_id) is None:
+            found = await self.allocation(user_id, allocation_id)
+            if found is None:
                 raise NotFound(f"there is no allocation {allocation_id}")
             pk, sk = keys.allocation(user_id, allocation_id)
-            return [Delete(table=CONFIGURATIONS, pk=pk, sk=sk)], None
+            told = self._told(user_id, What.ALLOCATION_DELETED, f"allocation {found.id}", allocation=found)
+            return [Delete(table=CONFIGURATIONS, pk=pk, sk=sk), *told], None
 
         await self._edit(user_id, edit)
 
@@ -238,6 +254,35 @@ class Plans(Shelf):
                     continue
                 return result
         raise Conflict(f"the plans of {user_id} are being changed by somebody else; try again")
+
+    def _told(
+        self,
+        user_id: str,
+        what: What,
+        detail: str,
+        *,
+        strategy_id: str = "",
+        account: str = "",
+        allocation: Allocation | None = None,
+    ) -> list[Write]:
+        """The write that keeps an edit in the history; none where nobody is named as the editor."""
+        if self._editor is None:
+            return []
+        if allocation is not None:
+            strategy_id, account = allocation.strategy_id, allocation.account
+        by = self._editor
+        occurrence = Occurrence(
+            user_id=user_id,
+            at=by.now(),
+            what=what,
+            cause=by.cause,
+            actor=by.actor,
+            strategy_id=strategy_id,
+            account=account,
+            subject=detail,
+            detail=detail,
+        )
+        return [occurrences.put(occurrence)]
 
     async def _require_room(self, user_id: str, strategy: Strategy) -> None:
         others = [one for one in await self._plans(user_id, strategy.basket_id) if one.strategy.id != strategy.id]
@@ -286,6 +331,17 @@ class Plans(Shelf):
             gsi2=(slot, place),
         )
         return Put(table=CONFIGURATIONS, item=item, expected=expected)
+
+
+def _saved(before: Basket | Strategy | None, after: Basket | Strategy, otherwise: What) -> What:
+    """What a save did: a pause and its end are told apart from every other edit."""
+    if after.paused != (before is not None and before.paused):
+        return What.PAUSED if after.paused else What.RESUMED
+    return otherwise
+
+
+def _named(kind: str, plan: Basket | Strategy) -> str:
+    return f"{kind} {plan.name}, version {plan.version}"
 
 
 def _put_basket(user_id: str, basket: Basket) -> Put:
