@@ -9,8 +9,10 @@ from enum import StrEnum
 from option_baskets.domain.allocation import Allocation, lots_by_leg
 from option_baskets.domain.basket import Basket, Strategy
 from option_baskets.domain.contract import Contract, Side
+from option_baskets.domain.copies import copied
 from option_baskets.domain.dynamic import DynamicUnits
 from option_baskets.domain.entry_rules import Restart
+from option_baskets.domain.external import External
 from option_baskets.domain.ids import Action
 from option_baskets.domain.money import ZERO
 from option_baskets.domain.order import Fill, Intent
@@ -75,6 +77,10 @@ class LegPosition:
     """Why less than intended was entered."""
     settlement: Settlement | None = None
     """What was held at the expiry, and at what it settled."""
+    external: tuple[External, ...] = ()
+    """What of it was closed without an order of ours; counted in ``exited``."""
+    late: int = 0
+    """Units of the entry that were filled after it was final, or beyond what was intended: they are not kept."""
     mark: Decimal | None = None
     """Its price at the last session's close it was held over, rupees per unit."""
     batch: int = 0
@@ -92,8 +98,15 @@ class LegPosition:
 
     @property
     def open(self) -> int:
-        """Units still held."""
+        """Units still held; below zero where exits filled more than there was, and the position is turned round."""
         return self.entered - self.exited
+
+    @property
+    def excess(self) -> int:
+        """Units held that are to be closed; below zero: how far the position is turned round."""
+        if self.exit_reason is not None or self.open < 0:
+            return self.open
+        return min(self.open, max(0, self.late - self.exited))
 
     @property
     def entry_price(self) -> Decimal | None:
@@ -215,9 +228,9 @@ def settled(run: Run) -> Run:
             reason = short.reason if short else Reason.ENTRY_FAILED
             return replace(run, status=RunStatus.FAILED, reason=reason, detail=short.detail if short else "")
         return replace(run, status=RunStatus.CLOSED)
-    closing = any(position.open and position.exit_reason is not None for position in entered)
+    closing = any(position.excess for position in entered)
     status = RunStatus.EXITING if closing else RunStatus.ACTIVE
-    return run if status is run.status else replace(run, status=status)
+    return run if status is run.status else copied(run, status=status)
 
 
 def _never_entered(run: Run) -> Run:
@@ -236,27 +249,59 @@ def with_fills(run: Run, fills: Sequence[tuple[Intent, Fill]]) -> Run:
     positions = {position.key: position for position in run.positions}
     for intent, fill in fills:
         key = (intent.leg, intent.account, intent.entry_number)
-        positions[key] = _filled(positions[key], intent.action, fill)
-    return settled(replace(run, positions=tuple(positions.values())))
+        positions[key] = _filled(positions[key], intent, fill)
+    return settled(copied(run, positions=tuple(positions.values())))
 
 
-def _filled(position: LegPosition, action: Action, fill: Fill) -> LegPosition:
-    if action is Action.ENTER:
+def _filled(position: LegPosition, intent: Intent, fill: Fill) -> LegPosition:
+    if intent.action is Action.ENTER:
         entered = position.entered + fill.quantity
-        return replace(
+        late = fill.quantity if position.entry_final else max(0, entered - position.intended)
+        return copied(
             position,
             entered=entered,
             entered_value=position.entered_value + fill.value,
             entry_time=position.entry_time or fill.at,
             entry_final=position.entry_final or entered >= position.intended,
+            late=position.late + late,
         )
-    exited = position.exited + fill.quantity
-    return replace(
+    sign = 1 if intent.side is position.side.opposite else -1  # an exit on the entry's side nets back another
+    after = replace(
         position,
-        exited=exited,
-        exited_value=position.exited_value + fill.value,
+        exited=position.exited + sign * fill.quantity,
+        exited_value=position.exited_value + sign * fill.value,
         exit_time=fill.at,
     )
+    return _taken_back(after) if after.open < 0 and after.external else after
+
+
+def _taken_back(position: LegPosition) -> LegPosition:
+    """What was taken for a person's closing turns out to be a fill of ours that came late: it counts once."""
+    *rest, last = position.external
+    units = min(last.quantity, -position.open)
+    left = replace(last, quantity=last.quantity - units)
+    after = replace(
+        position,
+        exited=position.exited - units,
+        exited_value=position.exited_value - last.price * units,
+        external=(*rest, left) if left.quantity else tuple(rest),
+    )
+    return _taken_back(after) if after.open < 0 and after.external else after
+
+
+def with_external(run: Run, key: tuple[str, str, int], external: External) -> Run:
+    """The run with units of one position closed without an order of ours; the first rule that closed it stays."""
+    before = run.position(key)
+    after = replace(
+        before,
+        exited=before.exited + external.quantity,
+        exited_value=before.exited_value + external.value,
+        exit_time=external.at,
+        external=(*before.external, external),
+    )
+    if not after.open and after.exit_reason is None:
+        after = replace(after, exit_reason=ExitReason.EXTERNAL)
+    return settled(replace(run, positions=tuple(after if each is before else each for each in run.positions)))
 
 
 def with_settlement(run: Run, key: tuple[str, str, int], settlement: Settlement) -> Run:

@@ -16,6 +16,7 @@ from option_baskets.domain.ids import Action
 from option_baskets.domain.losses import REFUSALS
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.money import ZERO, rupees
+from option_baskets.domain.reasons import Reason
 from option_baskets.domain.risk import Exposure, approve_entries
 from option_baskets.domain.run import LegPosition, Run, Shortfall
 from option_baskets.domain.session import IST
@@ -37,6 +38,7 @@ def approved(trading: Trading, run: Run, entry: Entry, snapshot: Snapshot) -> En
     for account in dict.fromkeys(accounts):
         intents = [order.intent for order in entry.orders if order.intent.account == account]
         try:
+            _refuse_strangers(trading, run, entry, account)
             approve_entries(intents, _exposure(trading, run, entry, account, snapshot))
         except Refused as refusal:
             refused[account] = refusal
@@ -57,6 +59,17 @@ def approved(trading: Trading, run: Run, entry: Entry, snapshot: Snapshot) -> En
         first, *_ = refused.values()
         raise Refused(first.reason, "; ".join(dict.fromkeys(map(str, refused.values()))))
     return left
+
+
+def _refuse_strangers(trading: Trading, run: Run, entry: Entry, account: str) -> None:
+    """Raises Refused: the account holds units of a contract that are not ours."""
+    standing = trading.standings.get((run.user_id, account))
+    if standing is None or not standing.apart:
+        return
+    for contract in (each.contract for each in entry.positions if each.account == account):
+        if units := standing.apart.get(contract):
+            what = f"{account} holds {units:+d} {contract.name} that are not ours"
+            raise Refused(Reason.EXTERNAL_POSITION, f"{what}; nothing is entered in it there until they are gone")
 
 
 def _missing(run: Run, entry: Entry, account: str, refusal: Refused, snapshot: Snapshot) -> Iterator[Shortfall]:

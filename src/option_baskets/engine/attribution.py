@@ -47,8 +47,11 @@ def realised(position: LegPosition, orders: Sequence[Order], day: date) -> Decim
         if order.intent.action is Action.EXIT
         and (order.intent.leg, order.intent.account, order.intent.entry_number) == position.key
     ]
-    quantity = sum(order.filled for order in exits)
-    value = sum((order.value for order in exits), ZERO)
+    signs = [1 if order.intent.side is position.side.opposite else -1 for order in exits]  # -1: it nets back another
+    quantity = sum(order.filled * sign for order, sign in zip(exits, signs, strict=True))
+    value = sum((order.value * sign for order, sign in zip(exits, signs, strict=True)), ZERO)
+    for external in (each for each in position.external if is_on(each.at, day)):
+        quantity, value = quantity + external.quantity, value + external.value
     settlement = position.settlement
     if settlement is not None and is_on(settlement.at, day):
         quantity, value = quantity + settlement.quantity, value + settlement.value

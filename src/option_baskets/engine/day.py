@@ -15,13 +15,13 @@ from option_baskets.domain.order import OrderReport
 from option_baskets.domain.run import Run
 from option_baskets.domain.session import Session
 from option_baskets.engine.desk import AccountKey
-from option_baskets.engine.duplicates import check_duplicates
 from option_baskets.engine.emitter import Emitter
 from option_baskets.engine.entry import enter
 from option_baskets.engine.losses import carry_over
 from option_baskets.engine.messages import ENTER_RUN
 from option_baskets.engine.overnight import hand_on, settle_expired, take_over
 from option_baskets.engine.quotes import refresh_quotes
+from option_baskets.engine.reconcile import noticed, reconcile_all
 from option_baskets.engine.recovery import recover
 from option_baskets.engine.schedule import schedule_due
 from option_baskets.engine.stops import check_run, check_stops
@@ -98,7 +98,9 @@ class TradingDay:
         while True:
             try:
                 async for report in updates:
+                    before = trading.desk.orders.get(report.tag)
                     await trading.desk.report(account[0], report)
+                    noticed(trading, account, report, before)
             except Halt:
                 raise
             except Exception as error:  # a lost connection, a table that is full: the next report may get through
@@ -167,9 +169,17 @@ class TradingDay:
     async def _check(self, event: Event) -> None:
         await check_stops(self.trading, event)
         await self._passed(event.at)
+        session = self.trading.session
+        assert session is not None
+        if (event.at - session.starts) % self.cadence[EventType.CHECK_DUPLICATE_ORDERS].every_in(event.phase):
+            self._reconcile(event)  # accounts are compared every minute, whatever else is looked at less often
 
     async def _duplicates(self, event: Event) -> None:
-        await check_duplicates(self.trading, event, self.cadence[event.type].horizon)
+        self._reconcile(event)
+
+    def _reconcile(self, event: Event) -> None:
+        look_back = self.cadence[EventType.CHECK_DUPLICATE_ORDERS].horizon
+        self.trading.start(reconcile_all(self.trading, event, look_back), name="reconcile")
 
     async def _schedule(self, event: Event) -> None:
         session = self.trading.session

@@ -7,48 +7,50 @@ quantity. Distinct intents are never duplicates. What is found is alerted once; 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from option_baskets.domain.errors import Unavailable, Unclear
-from option_baskets.domain.events import Event
 from option_baskets.domain.order import Order, OrderReport
 from option_baskets.engine.desk import AccountKey
+from option_baskets.engine.standing import Standing
 from option_baskets.engine.trading import Trading
 
 SAME_TIME = timedelta(seconds=5)
 """How close in time an untagged order must be to one of ours to look like a repetition of it."""
 
 
-async def check_duplicates(trading: Trading, event: Event, look_back: timedelta) -> None:
-    """Handle ``CheckDuplicateOrders`` over all accounts; an account that does not answer is looked at next time.
+async def tell_of_strangers(
+    trading: Trading, account: AccountKey, standing: Standing, reports: Sequence[OrderReport], since: datetime
+) -> None:
+    """Alert of every order of the book from ``since`` on that is a duplicate of ours, or not ours at all.
 
-    What the books say of our own orders is applied too: an update may have been missed.
+    Where every order is one of ours the store is asked nothing.
     """
-    since = event.at - look_back
-    for account, broker in trading.desk.brokers.items():
-        try:
-            reports = await broker.orders()
-        except (Unavailable, Unclear):
-            continue
-        for report in reports:
-            await trading.desk.report(account[0], report)
-        recent = [report for report in reports if report.at >= since]
-        if recent:
-            ours = await _ours(trading, account, recent, since, event.at)
-            for key, message in findings(recent, ours):
-                await _alert_once(trading, account, key, message)
+    strange = [report for report in reports if report.at >= since and not _is_ours(trading, report)]
+    if strange:
+        for key, message in findings(strange, await _ours(trading, account, standing, strange)):
+            await _alert_once(trading, account, key, message)
+
+
+def _is_ours(trading: Trading, report: OrderReport) -> bool:
+    """It is the one broker order of an intent in hand."""
+    order = trading.desk.orders.get(report.tag)
+    return order is not None and order.broker_order_id in {"", report.broker_order_id}
 
 
 async def _ours(
-    trading: Trading, account: AccountKey, recent: Sequence[OrderReport], since: datetime, at: datetime
+    trading: Trading, account: AccountKey, standing: Standing, strange: Sequence[OrderReport]
 ) -> list[Order]:
-    """Our orders that the reports may be of: those of the look-back, and older ones by their tags."""
+    """Our orders that the reports may be of: by their tags, and of untagged ones any of the account."""
     user_id, account_id = account
-    found = await trading.books.orders_between(user_id, since, at + (at - since))
-    known = {order.intent.id for order in found}
-    for tag in {report.tag for report in recent} - known - {""}:
-        older = trading.desk.orders.get(tag) or await trading.books.order(user_id, tag)
-        if older is not None:
-            found.append(older)
-    return [order for order in found if order.intent.account == account_id]
+    orders = trading.desk.orders
+    found: list[Order] = []
+    for tag in {report.tag for report in strange} - standing.foreign - {""}:
+        order = orders.get(tag) or await trading.books.order(user_id, tag)
+        if order is None:
+            standing.foreign.add(tag)
+        elif order.intent.account == account_id:
+            found.append(order)
+    if any(not report.tag for report in strange):
+        found += [order for order in orders.values() if (order.intent.user_id, order.intent.account) == account]
+    return found
 
 
 def findings(reports: Sequence[OrderReport], ours: Sequence[Order]) -> list[tuple[str, str]]:

@@ -1,7 +1,8 @@
 """Closing what a rule, a person or the clock asked to close: shorts first, reduce-only, chased until flat.
 
 An exit is never blocked by a limit or a pause. Its quantity is what is open less what working or unclear exits may
-still close, so that no crash or late answer can turn a position round.
+still close, so that no crash or late answer turns a position round. Where a fill that came late does it all the same,
+or brings what is no longer wanted, that is netted back in the same way.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ from option_baskets.domain.contract import Side
 from option_baskets.domain.ids import Action, intent_id
 from option_baskets.domain.market import Quote, Snapshot
 from option_baskets.domain.order import Intent, Order, OrderState
-from option_baskets.domain.reasons import Reason
+from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.run import LegPosition
 from option_baskets.engine.desk import urgency_of_exit
 from option_baskets.engine.limits import marketable
@@ -46,14 +47,15 @@ async def _close(trading: Trading, key: RunKey, account: str) -> None:
     wait = _AGAIN_AFTER
     while _to_close(trading, key, account):
         await _hold(trading, key, account)
-        await _cancel_entries(trading, key, account)
+        await _tell_of_late_fills(trading, key, account)
+        await _cancel_contrary(trading, key, account)
         for turn in _TURNS:
-            held = [position for position in _to_close(trading, key, account) if position.open]
+            held = [position for position in _to_close(trading, key, account) if position.excess]
             if any(_turn(position) < turn for position in held):
                 break
             await _wave(trading, key, [position for position in held if _turn(position) == turn])
         now = trading.clock.now()
-        if now >= trading.close_of_day() or not any(each.open for each in _to_close(trading, key, account)):
+        if now >= trading.close_of_day() or not any(each.excess for each in _to_close(trading, key, account)):
             break
         await trading.clock.sleep_until(now + wait)
         wait = min(2 * wait, _AGAIN_AT_MOST)
@@ -76,9 +78,14 @@ _TURNS = range(3)
 
 def _turn(position: LegPosition) -> int:
     """Sold options first, then sold futures, which may be the cover of sold puts, then what was bought."""
-    if position.side is Side.BUY:
+    if _exit_side(position) is Side.SELL:
         return 2
     return 0 if position.contract.type.is_option else 1
+
+
+def _exit_side(position: LegPosition) -> Side:
+    """On which side its excess is closed; of a position that was turned round, that of its entry."""
+    return position.side.opposite if position.excess >= 0 else position.side
 
 
 async def chase(trading: Trading, order: Order, snapshot: Snapshot, urgency: Urgency) -> bool:
@@ -98,11 +105,11 @@ async def chase(trading: Trading, order: Order, snapshot: Snapshot, urgency: Urg
 def accounts_closing(trading: Trading, key: RunKey) -> list[str]:
     """Accounts on which something is marked to be closed and still held."""
     accounts = dict.fromkeys(position.account for position in trading.runs.get(key).positions)
-    return [account for account in accounts if any(position.open for position in _to_close(trading, key, account))]
+    return [account for account in accounts if any(position.excess for position in _to_close(trading, key, account))]
 
 
 def _to_close(trading: Trading, key: RunKey, account: str) -> list[LegPosition]:
-    """Positions marked to be closed that are still open or may still be filled, and whose contracts still trade."""
+    """Positions of which something is to be closed, or would be if it were filled, and whose contracts still trade."""
     now = trading.clock.now()
     return [each for each in _marked(trading, key, account) if now < trading.last_trade(each.contract)]
 
@@ -112,20 +119,19 @@ def _marked(trading: Trading, key: RunKey, account: str) -> list[LegPosition]:
         position
         for position in trading.runs.get(key).positions
         if position.account == account
-        and position.exit_reason is not None
-        and (position.open or not position.entry_final)
+        and (position.excess or (position.exit_reason is not None and not position.entry_final))
     ]
 
 
-async def _cancel_entries(trading: Trading, key: RunKey, account: str) -> None:
-    """End the working entries of what is being closed, so that nothing more is filled."""
-    closing = {position.key for position in _to_close(trading, key, account)}
+async def _cancel_contrary(trading: Trading, key: RunKey, account: str) -> None:
+    """End what works against the closing: entries that would fill more, exits of what is turned round already."""
+    closing = {position.key: _exit_side(position) for position in _to_close(trading, key, account)}
     working = [
         order
         for order in trading.desk.of_run(key)
-        if order.intent.action is Action.ENTER
-        and not order.state.is_final
-        and (order.intent.leg, order.intent.account, order.intent.entry_number) in closing
+        if not order.state.is_final
+        and (place := (order.intent.leg, order.intent.account, order.intent.entry_number)) in closing
+        and (order.intent.action is Action.ENTER or order.intent.side is not closing[place])
     ]
     await asyncio.gather(*(trading.desk.cancel(order, Urgency.EXIT, Reason.CANCELLED) for order in working))
 
@@ -139,11 +145,13 @@ async def _wave(trading: Trading, key: RunKey, positions: Sequence[LegPosition])
         return
     desk, clock = trading.desk, trading.clock
     snapshot = await trading.market.snapshot(clock.now())
-    await desk.journal(order for position in positions for order in _orders(trading, key, position, snapshot))
+    async with trading.runs.lock(key):  # nobody takes units out of the positions between the count and the journal
+        now = [trading.runs.get(key).position(position.key) for position in positions]
+        await desk.journal(order for position in now for order in _orders(trading, key, position, snapshot))
     exits = [order for position in positions for order in _exits(trading, key, position) if not order.state.is_final]
     if not exits:
         return
-    urgency = urgency_of_exit(positions[0].side.opposite)
+    urgency = urgency_of_exit(_exit_side(positions[0]))
     await desk.send([order for order in exits if order.state is OrderState.CREATED], urgency)
     ids = [order.intent.id for order in exits]
     until = min(trading.close_of_day(), *(trading.last_trade(position.contract) for position in positions))
@@ -170,15 +178,15 @@ def _exits(trading: Trading, key: RunKey, position: LegPosition) -> list[Order]:
 
 
 def _orders(trading: Trading, key: RunKey, position: LegPosition, snapshot: Snapshot) -> list[Order]:
-    """New exit orders for what of the position no other exit may still close."""
+    """New exit orders for what of the position's excess no other exit may still close."""
     exits = _exits(trading, key, position)
-    working = sum(order.remaining for order in exits if not order.state.is_final)
-    quantity = position.open - working
+    side = _exit_side(position)
+    working = sum(order.remaining for order in exits if not order.state.is_final and order.intent.side is side)
+    quantity = abs(position.excess) - working
     quote = snapshot.quote(position.contract)
     if quote is None or quantity <= 0:
         return []
     attempt = 1 + max((order.intent.attempt for order in exits), default=-1)
-    side = position.side.opposite
     level = position.exit_level if attempt == 0 else None
     if level is None:
         limit = marketable(side, quote, position.tick, band=trading.band(position.contract, quote))
@@ -213,7 +221,7 @@ def _orders(trading: Trading, key: RunKey, position: LegPosition, snapshot: Snap
                 quantity=size,
                 limit=limit,
                 decided_at=snapshot.at,
-                cause=position.exit_reason,
+                cause=position.exit_reason or ExitReason.UNWIND,
                 level=level,
                 product=trading.runs.get(key).strategy.product,
             ),
@@ -221,6 +229,35 @@ def _orders(trading: Trading, key: RunKey, position: LegPosition, snapshot: Snap
         )
         for number, size in enumerate((*sizes, odd) if odd else sizes)
     ]
+
+
+async def _tell_of_late_fills(trading: Trading, key: RunKey, account: str) -> None:
+    """Say once of every fill that came when it was no longer wanted: what it did, and that it is netted back."""
+    run = trading.runs.get(key)
+    for position in run.positions:
+        if position.account != account or not position.excess:
+            continue
+        name, leg = position.contract.name, "#".join(map(str, position.key))
+        if position.open < 0:
+            code, subject = "exit_overfilled", f"{run.id} {leg} exited {position.exited}"
+            what = f"exits closed {-position.open} units of {name} more than there were"
+        elif position.late:
+            code, subject = "late_fill", f"{run.id} {leg} late {position.late}"
+            what = f"{position.late} units of {name} were filled after the entry had ended"
+        else:
+            continue
+        if ((key[0], account), subject) not in trading.alerted:
+            trading.alerted.add(((key[0], account), subject))
+            await trading.alert(
+                key[0],
+                code,
+                f"{run.strategy.name} on {account}: {what}; they are netted back",
+                level=Level.CRITICAL,
+                strategy_id=run.strategy.id,
+                run_id=run.id,
+                account=account,
+                subject=subject,
+            )
 
 
 async def _warn_if_slow(trading: Trading, key: RunKey, account: str) -> None:
@@ -247,8 +284,8 @@ async def _give_up(trading: Trading, key: RunKey, account: str) -> None:
     held: defaultdict[str, int] = defaultdict(int)
     for position in _marked(trading, key, account):
         settles = run.strategy.settle and trading.clock.now() >= trading.last_trade(position.contract)
-        if position.open and position.contract.expiry >= today and not settles:
-            held[position.contract.name] += position.open * position.side.sign
+        if position.excess and position.contract.expiry >= today and not settles:
+            held[position.contract.name] += position.excess * position.side.sign
     if not held:
         return
     text = ", ".join(f"{units:+d} {name}" for name, units in sorted(held.items()))

@@ -1,34 +1,42 @@
 """Taking up a day after a restart: what the journal says was begun is settled, finished or unwound."""
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from itertools import groupby
 
-from option_baskets.domain.errors import Unavailable, Unclear
-from option_baskets.domain.order import OrderState, advance
+from option_baskets.domain.order import Order, OrderState, advance
 from option_baskets.domain.run import Run, RunStatus
 from option_baskets.domain.session import IST
+from option_baskets.engine.desk import AccountKey
 from option_baskets.engine.duplicates import remember_alerts
 from option_baskets.engine.exit import accounts_closing, close
-from option_baskets.engine.later import start_entering
+from option_baskets.engine.later import accounts_entering, enter_due
 from option_baskets.engine.losses import take_up
-from option_baskets.engine.runs import RunKey
+from option_baskets.engine.reconcile import look_at
 from option_baskets.engine.trading import Trading
 
 
 async def recover(trading: Trading) -> None:
-    """Load open runs and their orders, ask every broker what became of them, and go on where the journal ends."""
+    """Load open runs and their orders, ask every broker what became of them, and go on where the journal ends.
+
+    An account goes on as soon as it was compared; one that does not answer, when its time is over.
+    """
     users = sorted({user_id for user_id, _ in trading.desk.brokers})
     await trading.runs.load(users, trading.close_of_day().date())
     await take_up(trading)
-    runs = trading.runs.all()
     await _take_up_orders(trading, trading.runs.in_hand())
     await remember_alerts(trading)
-    await _read_order_books(trading)
-    for run in runs:
-        await _settle_unclear(trading, (run.user_id, run.id))
-    for run in runs:
-        await _go_on(trading, trading.runs.get((run.user_id, run.id)))
+    await asyncio.gather(*(_recover_account(trading, account) for account in trading.desk.brokers))
+
+
+async def _recover_account(trading: Trading, account: AccountKey) -> None:
+    await look_at(trading, account)
+    for order in trading.desk.working(account):
+        await _settle_unclear(trading, order)
+    for run in trading.runs.all():
+        if run.user_id == account[0]:
+            _go_on(trading, run, account[1])
 
 
 async def _take_up_orders(trading: Trading, runs: Sequence[Run]) -> None:
@@ -41,32 +49,20 @@ async def _take_up_orders(trading: Trading, runs: Sequence[Run]) -> None:
         trading.desk.take_up([order for order in orders if order.intent.run_id in mine])
 
 
-async def _read_order_books(trading: Trading) -> None:
-    for (user_id, _), broker in trading.desk.brokers.items():
-        try:
-            reports = await broker.orders()
-        except (Unavailable, Unclear) as error:
-            message = f"{broker.account}: its order book cannot be read: {error}"
-            await trading.alert(user_id, "order_book_unread", message, account=broker.account)
-            continue
-        for report in reports:
-            await trading.desk.report(user_id, report)
-
-
-async def _settle_unclear(trading: Trading, key: RunKey) -> None:
+async def _settle_unclear(trading: Trading, order: Order) -> None:
     """An order that was being sent when the process died may be at the broker: its fate is read, never guessed."""
-    for order in trading.desk.of_run(key):
-        if order.state is OrderState.SENDING:
-            unknown = advance(order, OrderState.UNKNOWN, trading.clock.now(), message="the process ended while sending")
-            await trading.desk.journal([unknown])
-        if trading.desk.orders[order.intent.id].state is OrderState.UNKNOWN:
-            trading.desk.settle(order.intent.id)
+    if order.state is OrderState.SENDING:
+        unknown = advance(order, OrderState.UNKNOWN, trading.clock.now(), message="the process ended while sending")
+        await trading.desk.journal([unknown])
+    if trading.desk.orders[order.intent.id].state is OrderState.UNKNOWN:
+        trading.desk.settle(order.intent.id)
 
 
-async def _go_on(trading: Trading, run: Run) -> None:
+def _go_on(trading: Trading, run: Run, account: str) -> None:
     key = (run.user_id, run.id)
     if run.status is RunStatus.SCHEDULED:
         return
-    start_entering(trading, key)
-    for account in accounts_closing(trading, key):
+    if account in accounts_entering(run):
+        trading.start(enter_due(trading, key, account), name=f"enter {run.id} on {account}", user_id=run.user_id)
+    if account in accounts_closing(trading, key):
         trading.start(close(trading, key, account), name=f"close {run.id} on {account}", user_id=run.user_id)

@@ -38,7 +38,7 @@ KNOWN: Mapping[type, str] = {
     LegPosition: """
         leg account entry_number contract side lots lot_size freeze_quantity tick entered entered_value exited
         exited_value entry_time exit_time entry_final exit_reason exit_level entry_spot trail_steps cost_at shortfall
-        settlement mark batch due
+        settlement mark batch due external late
     """,
     Strategy: """
         id basket_id name underlying schedule legs units expiry reference naked special_sessions on_failure exits
@@ -225,7 +225,7 @@ def _is_screened(run: Run, taught: "_Taught") -> bool:
     strategy, exits = run.strategy, run.strategy.exits
     if exits.mtm is not Mtm.GROSS and exits.reads_mtm:
         return False
-    if any(each.exit_reason is not None and (each.open or not each.entry_final) for each in run.positions):
+    if any(each.excess or (each.exit_reason is not None and not each.entry_final) for each in run.positions):
         return False
     if not all(leg.price in _PRICES_KNOWN for leg in strategy.legs):
         return False

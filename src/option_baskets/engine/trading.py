@@ -18,6 +18,7 @@ from option_baskets.engine.desk import AccountKey, Desk
 from option_baskets.engine.guard import Guard
 from option_baskets.engine.runs import OpenRuns, RunKey
 from option_baskets.engine.screen import Screen
+from option_baskets.engine.standing import Standing
 from option_baskets.engine.valuation import Valuation
 from option_baskets.ports import Clock, MarketData, Queue
 from option_baskets.store.books import Books
@@ -57,6 +58,8 @@ class Trading:
     """The session under way."""
     guard: Guard = field(default_factory=Guard)
     """What limits have ended today."""
+    standings: dict[AccountKey, Standing] = field(default_factory=dict)
+    """How accounts stand beside our books; those that were read."""
     alerted: set[tuple[AccountKey, str]] = field(default_factory=set)
     """What was already said: of an order that is not ours, of a charge that is not known."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
