@@ -6,6 +6,7 @@ Examples:
 """
 
 import argparse
+import itertools
 import logging
 import secrets
 import shutil
@@ -36,15 +37,16 @@ def main() -> int:
     if not given.verbose:
         logging.disable(logging.CRITICAL)
     first = secrets.randbelow(1_000_000) if given.seed is None else given.seed
-    days = -(-given.kills // given.each)
     began = time.monotonic()
-    print(f"seed {first}: {days} days, {given.each} kills each", flush=True)
+    print(f"seed {first}: days with up to {given.each} kills each, until {given.kills} are done", flush=True)
     kills: list[Killed] = []
     bad = runs = excused = 0
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        for seed in range(first, first + days):
+        for seed in itertools.count(first):
+            if len(kills) >= given.kills:
+                break
             place = Path(folder) / str(seed)
-            day = compare(place, seed, given.each)
+            day = compare(place, seed, min(given.each, given.kills - len(kills)))
             kills += day.kills
             runs += day.runs
             excused += len(day.excused)
