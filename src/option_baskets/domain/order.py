@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from option_baskets.domain.basket import Product
 from option_baskets.domain.contract import Contract, Side
+from option_baskets.domain.copies import copied
 from option_baskets.domain.ids import Action, intent_id
 from option_baskets.domain.money import ZERO
 from option_baskets.domain.reasons import ExitReason, Reason
@@ -216,7 +217,7 @@ def advance(order: Order, state: OrderState, at: datetime, *, reason: Reason | N
         reason=reason,
         message=message,
     )
-    return replace(
+    return copied(
         order,
         state=state,
         updated_at=at,

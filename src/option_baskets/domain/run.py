@@ -9,6 +9,7 @@ from enum import StrEnum
 from option_baskets.domain.allocation import Allocation, lots_by_leg
 from option_baskets.domain.basket import Basket, Strategy
 from option_baskets.domain.contract import Contract, Side
+from option_baskets.domain.copies import copied
 from option_baskets.domain.dynamic import DynamicUnits
 from option_baskets.domain.entry_rules import Restart
 from option_baskets.domain.external import External
@@ -229,7 +230,7 @@ def settled(run: Run) -> Run:
         return replace(run, status=RunStatus.CLOSED)
     closing = any(position.excess for position in entered)
     status = RunStatus.EXITING if closing else RunStatus.ACTIVE
-    return run if status is run.status else replace(run, status=status)
+    return run if status is run.status else copied(run, status=status)
 
 
 def _never_entered(run: Run) -> Run:
@@ -249,14 +250,14 @@ def with_fills(run: Run, fills: Sequence[tuple[Intent, Fill]]) -> Run:
     for intent, fill in fills:
         key = (intent.leg, intent.account, intent.entry_number)
         positions[key] = _filled(positions[key], intent, fill)
-    return settled(replace(run, positions=tuple(positions.values())))
+    return settled(copied(run, positions=tuple(positions.values())))
 
 
 def _filled(position: LegPosition, intent: Intent, fill: Fill) -> LegPosition:
     if intent.action is Action.ENTER:
         entered = position.entered + fill.quantity
         late = fill.quantity if position.entry_final else max(0, entered - position.intended)
-        return replace(
+        return copied(
             position,
             entered=entered,
             entered_value=position.entered_value + fill.value,

@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import date, datetime
 
+from option_baskets.domain.copies import copied
 from option_baskets.domain.order import Fill, Intent, Order
 from option_baskets.domain.run import LegPosition, Run
 from option_baskets.ports import Index, Item, Put
@@ -20,7 +20,7 @@ class Journal(Shelf):
         """The write that stores the order over the version it carries (0: it must be new), and the order as stored."""
         intent = order.intent
         pk, sk = keys.order(intent.user_id, intent.decided_at, intent.strategy_id, intent.id)
-        stored = replace(order, version=order.version + 1)
+        stored = copied(order, version=order.version + 1)
         item = Item(
             pk=pk,
             sk=sk,

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time
 
+from option_baskets.domain.copies import copied
 from option_baskets.domain.dynamic import UnitsOfDay
 from option_baskets.domain.errors import Conflict
 from option_baskets.domain.events import EventType, Tick
@@ -54,7 +55,7 @@ class Runs(Shelf):
     def put_run(self, run: Run) -> tuple[Put, Run]:
         """The write that stores a run whose exit minute is registered (``save_run`` sees to it), and the run then."""
         pk, sk = keys.run(run.user_id, run.id)
-        stored = replace(run, version=run.version + 1)
+        stored = copied(run, version=run.version + 1)
         gsi1 = gsi2 = None
         if not run.status.is_over:
             shard = self._shard(run.user_id)
