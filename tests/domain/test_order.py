@@ -12,8 +12,20 @@ from hypothesis import strategies as st
 from option_baskets.domain.contract import Contract, ContractType, Side
 from option_baskets.domain.ids import Action
 from option_baskets.domain.money import ZERO
-from option_baskets.domain.order import TRANSITIONS, Fill, Intent, Order, OrderReport, OrderState, advance, apply
+from option_baskets.domain.order import (
+    AT_BROKER,
+    RETURNS,
+    TRANSITIONS,
+    Fill,
+    Intent,
+    Order,
+    OrderReport,
+    OrderState,
+    advance,
+    asked,
+)
 from option_baskets.domain.reasons import Reason
+from option_baskets.domain.reported import apply
 from option_baskets.domain.risk import approve
 
 AT = datetime(2026, 11, 24, 9, 20, tzinfo=UTC)
@@ -82,14 +94,14 @@ def test_a_repeated_report_changes_nothing(state: OrderState) -> None:
     once = after(report(state, filled))
     again = apply(once, report(state, filled))
     assert again.order is once
-    assert not again.changed
+    assert (again.fill, again.alert) == (None, "")
 
 
 def test_a_late_report_of_less_changes_nothing() -> None:
     filled = after(report(S.FILLED, 130, seconds=3))
     for late in (report(S.OPEN), report(S.PARTIAL, 65), report(S.CANCELLED, 65)):
         assert apply(filled, late).order is filled
-        assert not apply(filled, late).changed
+        assert (apply(filled, late).fill, apply(filled, late).alert) == (None, "")
 
 
 def test_a_fill_that_crossed_the_cancel_counts() -> None:
@@ -100,10 +112,79 @@ def test_a_fill_that_crossed_the_cancel_counts() -> None:
     assert crossed.fill.quantity == 65
 
 
-def test_an_absent_order_that_shows_up_is_open_again_or_filled() -> None:
-    absent = replace(SENT, state=S.ABSENT)
-    assert apply(absent, report(S.OPEN)).order.state is S.OPEN
-    assert apply(absent, report(S.FILLED, 130)).order.filled == 130
+@pytest.mark.parametrize("late", [S.PARTIAL, S.CANCELLED, S.REJECTED, S.OTHER])
+@pytest.mark.parametrize("end", [S.CANCELLED, S.REJECTED])
+def test_a_fill_told_after_the_end_counts_and_the_end_stays(end: OrderState, late: OrderState) -> None:
+    ended = after(report(end))
+    told = apply(ended, report(late, 65, seconds=2))
+    assert (told.order.state, told.order.filled) == (end, 65)
+    assert told.fill is not None
+    assert told.fill.quantity == 65
+
+
+@pytest.mark.parametrize("gone", [S.ABSENT, S.REJECTED, S.CANCELLED, S.CREATED])
+@pytest.mark.parametrize("state", AT_BROKER)
+def test_an_order_taken_for_being_nowhere_is_taken_up_as_its_broker_has_it(gone: OrderState, state: OrderState) -> None:
+    filled = {S.PARTIAL: 65, S.FILLED: 130}.get(state, 0)
+    found = apply(replace(SENT, state=gone), report(state, filled))
+    assert (found.order.state, found.order.filled, found.order.broker_order_id) == (state, filled, "1")
+    assert (gone, state) in RETURNS
+
+
+@pytest.mark.parametrize(
+    ("state", "filled", "quantity", "meant"),
+    [
+        (S.OPEN, 65, 130, S.PARTIAL),
+        (S.PARTIAL, 0, 130, S.OPEN),
+        (S.PARTIAL, 130, 130, S.FILLED),
+        (S.CANCELLED, 130, 130, S.FILLED),
+        (S.REJECTED, 65, 130, S.CANCELLED),
+        (S.FILLED, 65, 65, S.CANCELLED),
+    ],
+    ids=["open and part filled", "part of nothing", "all of it", "all, cancelled", "rest refused", "made smaller"],
+)
+def test_what_is_filled_says_more_than_the_word_for_it(
+    state: OrderState, filled: int, quantity: int, meant: OrderState
+) -> None:
+    told = after(replace(report(state, filled), quantity=quantity))
+    assert (told.state, told.filled) == (meant, filled)
+
+
+def test_complete_with_less_than_its_own_quantity_cannot_be_true() -> None:
+    applied = apply(SENT, report(S.FILLED, 65))
+    assert applied.order is SENT
+    assert applied.code == "contradiction"
+
+
+# ---------------------------------------------------------------- a status nobody knows
+
+
+def strange(filled: int = 0, status: str = "OPEN PENDING", seconds: int = 1) -> OrderReport:
+    return replace(report(S.OTHER, filled, seconds=seconds), status=status)
+
+
+def test_a_status_nobody_knows_is_no_end_and_is_told_once() -> None:
+    told = apply(SENT, strange())
+    assert (told.order.state, told.order.broker_order_id, told.code) == (S.OPEN, "1", "unknown_status")
+    assert "OPEN PENDING" in told.alert
+    assert not apply(told.order, strange()).alert
+    assert apply(told.order, strange()).order is told.order
+    assert "FROZEN" in apply(told.order, strange(status="FROZEN", seconds=2)).alert
+
+
+def test_what_a_status_nobody_knows_says_of_fills_counts() -> None:
+    partly = apply(after(report(S.OPEN)), strange(65, seconds=2))
+    assert (partly.order.state, partly.order.filled) == (S.PARTIAL, 65)
+    assert after(strange(130, seconds=3), order=partly.order).state is S.FILLED
+    ended = after(report(S.CANCELLED, 65, seconds=3), order=partly.order)
+    assert ended.state is S.CANCELLED
+    assert apply(ended, strange(65, seconds=4)).order is ended
+
+
+def test_an_order_we_had_cancelled_says_why() -> None:
+    wanted = asked(after(report(S.OPEN)), AT, reason=Reason.PRICE_MOVED)
+    assert after(report(S.CANCELLED, seconds=2), order=wanted).reason is Reason.PRICE_MOVED
+    assert after(report(S.OPEN), report(S.CANCELLED, seconds=2)).reason is None
 
 
 def test_a_new_limit_is_taken_and_an_older_one_that_comes_late_is_not() -> None:
@@ -157,17 +238,28 @@ def test_what_we_decide_goes_through_the_table() -> None:
                 advance(order, then, AT)
 
 
-def test_nothing_is_resent_and_a_filled_or_rejected_order_stays_so() -> None:
-    assert {before for before, then in TRANSITIONS if then is S.SENDING} == {S.CREATED}
-    assert not {before for before, _ in TRANSITIONS} & {S.FILLED, S.REJECTED}
+def test_nothing_is_resent_a_filled_order_stays_so_and_no_end_becomes_a_beginning() -> None:
+    assert {before for before, then in TRANSITIONS | RETURNS if then is S.SENDING} == {S.CREATED}
+    assert not {before for before, _ in TRANSITIONS | RETURNS} & {S.FILLED}
+    assert {then for before, then in TRANSITIONS if before.is_final} == {S.FILLED}
+    assert not {S.OTHER} & {state for pair in TRANSITIONS | RETURNS for state in pair}
 
 
-@pytest.mark.parametrize(("before", "then"), [(S.CREATED, S.OPEN), (S.FILLED, S.CANCELLED), (S.REJECTED, S.CANCELLED)])
+@pytest.mark.parametrize(
+    ("before", "then"),
+    [
+        (S.REJECTED, S.CANCELLED),
+        (S.CANCELLED, S.REJECTED),
+        (S.OPEN, S.SENDING),
+        (S.OPEN, S.UNKNOWN),
+        (S.OPEN, S.ABSENT),
+    ],
+)
 def test_what_the_table_does_not_have_is_told_and_changes_nothing(before: OrderState, then: OrderState) -> None:
-    order = replace(SENT, state=before)
+    order = replace(SENT, state=before, broker_order_id="1")
     applied = apply(order, report(then))
     assert applied.order is order
-    assert f"cannot go from {before} to {then}" in applied.alert
+    assert applied.code == "contradiction"
 
 
 # ---------------------------------------------------------------- any order of reports
@@ -222,8 +314,12 @@ def test_whatever_is_reported_only_the_table_moves_an_order_and_fills_add_up(rep
     for each in reports:
         applied = apply(order, each)
         assert applied.order.state is order.state or (order.state, applied.order.state) in TRANSITIONS
-        if applied.alert:
+        if applied.code == "contradiction":
             assert applied.order is order
+        if each.state is S.OTHER:
+            assert (
+                not applied.order.state.is_final or applied.order.state is order.state or applied.order.remaining == 0
+            )
         if applied.fill is not None:
             units += applied.fill.quantity
             value += applied.fill.value

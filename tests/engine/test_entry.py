@@ -176,7 +176,7 @@ def test_what_is_not_filled_within_the_grace_is_cancelled_and_unwound(tmp_path: 
     played = play_day(days, tmp_path / "data", ALONE, behaviour=partial, fills=lambda _: QuotedFills())
     assert played.leg("wing").entered == LOT
     assert missing(played) == {("wing", "one"): LOT, ("short", "one"): 2 * LOT}
-    assert {short.reason for short in played.run.shortfalls} == {Reason.HEDGE_NOT_FILLED}
+    assert {short.reason for short in played.run.shortfalls} == {Reason.PRICE_MOVED}
     assert [side for (side,) in played.book("side")][:1] == ["BUY"]
     assert not [row for row in by_account(played, "one") if row[1] == "26000"], "no short was sent"
     assert played.run.is_flat

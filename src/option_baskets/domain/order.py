@@ -1,4 +1,4 @@
-"""Intents and orders: one table of transitions, one way to apply what a broker reports."""
+"""Intents, orders and reports of them: what each is, and the one table of states."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -23,6 +23,8 @@ class OrderState(StrEnum):
     REJECTED = "REJECTED"
     UNKNOWN = "UNKNOWN"
     ABSENT = "ABSENT"
+    OTHER = "OTHER"
+    """In reports only: a status of the broker's that its adapter does not know. No order is ever in it."""
 
     @property
     def is_final(self) -> bool:
@@ -32,28 +34,37 @@ class OrderState(StrEnum):
 _FINAL = frozenset({OrderState.FILLED, OrderState.CANCELLED, OrderState.REJECTED, OrderState.ABSENT})
 
 _S = OrderState
+AT_BROKER = (_S.OPEN, _S.PARTIAL, _S.FILLED, _S.CANCELLED, _S.REJECTED)
+"""What an order can be at its broker."""
+
 TRANSITIONS: frozenset[tuple[OrderState, OrderState]] = frozenset(
     {
         (_S.CREATED, _S.SENDING),
         (_S.CREATED, _S.CANCELLED),
         (_S.SENDING, _S.UNKNOWN),
         (_S.UNKNOWN, _S.ABSENT),
-        (_S.PARTIAL, _S.PARTIAL),
-        # A fill that crossed our cancel, or an abandoned tag that shows up later: rare, real, and never ignored.
+        (_S.OPEN, _S.PARTIAL),
+        (_S.OPEN, _S.FILLED),
+        (_S.OPEN, _S.CANCELLED),
+        (_S.OPEN, _S.REJECTED),
+        (_S.PARTIAL, _S.FILLED),
+        (_S.PARTIAL, _S.CANCELLED),
+        # A fill that crossed our cancel, or a broker that was wrong: rare, real, and never ignored.
         (_S.CANCELLED, _S.FILLED),
-        (_S.ABSENT, _S.OPEN),
-        (_S.ABSENT, _S.PARTIAL),
-        (_S.ABSENT, _S.FILLED),
-        (_S.ABSENT, _S.CANCELLED),
-        (_S.ABSENT, _S.REJECTED),
+        (_S.REJECTED, _S.FILLED),
     }
-    | {
-        (before, after)
-        for before in (_S.SENDING, _S.UNKNOWN, _S.OPEN, _S.PARTIAL)
-        for after in (_S.OPEN, _S.PARTIAL, _S.FILLED, _S.CANCELLED, _S.REJECTED)
-        if (before, after) not in {(_S.PARTIAL, _S.OPEN), (_S.PARTIAL, _S.REJECTED), (_S.OPEN, _S.OPEN)}
-    }
+    | {(before, after) for before in (_S.SENDING, _S.UNKNOWN) for after in AT_BROKER}
 )
+"""What an order goes through. Staying in a state, with more filled or another limit, is no transition."""
+
+RETURNS: frozenset[tuple[OrderState, OrderState]] = frozenset(
+    (before, after) for before in (_S.CREATED, _S.ABSENT, _S.REJECTED, _S.CANCELLED) for after in AT_BROKER
+)
+"""And what beside it of an order that was taken for being at no broker, when its broker has it after all.
+
+It has no broker's id. It was absent, could not reach its broker, or was never sent; the last is only so where the
+store was set back, by a backup for one.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +97,8 @@ class Intent:
     product: Product = Product.NRML
 
 
-def next_attempt(intent: Intent, *, limit: Decimal, at: datetime) -> Intent:
-    """The intent ordered anew: another identity, decided at ``at`` with a limit of its own, all else as it was."""
+def next_attempt(intent: Intent, *, quantity: int, limit: Decimal, at: datetime) -> Intent:
+    """The intent ordered anew: another identity, decided at ``at``, with a quantity and a limit of its own."""
     attempt = intent.attempt + 1
     identity = intent_id(
         user_id=intent.user_id,
@@ -99,7 +110,7 @@ def next_attempt(intent: Intent, *, limit: Decimal, at: datetime) -> Intent:
         attempt=attempt,
         slice_number=intent.slice_number,
     )
-    return replace(intent, id=identity, attempt=attempt, limit=limit, decided_at=at)
+    return replace(intent, id=identity, attempt=attempt, quantity=quantity, limit=limit, decided_at=at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +132,8 @@ class OrderReport:
     at: datetime
     limit: Decimal
     message: str = ""
+    status: str = ""
+    """The broker's own word for its state, where that is OTHER."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,18 +199,10 @@ class Order:
     def remaining(self) -> int:
         return self.intent.quantity - self.filled
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Applied:
-    """What applying a report did: the order after it, the new fill if any, and an alert if it made no sense."""
-
-    order: Order
-    fill: Fill | None = None
-    alert: str = ""
-
     @property
-    def changed(self) -> bool:
-        return self.fill is not None or bool(self.alert)
+    def repricings(self) -> int:
+        """How often its broker was asked for another limit."""
+        return sum(change.step is Step.REPRICE for change in self.changes)
 
 
 def advance(order: Order, state: OrderState, at: datetime, *, reason: Reason | None = None, message: str = "") -> Order:
@@ -249,63 +254,6 @@ def asked(
     return replace(order, changes=(*order.changes, change))
 
 
-def apply(order: Order, report: OrderReport) -> Applied:
-    """Apply a broker's cumulative report, idempotently.
-
-    A repeated or older report changes nothing. A report that cannot be true (other contract, more than ordered, a
-    transition outside the table) changes nothing and carries an alert.
-    """
-    intent = order.intent
-    if (report.contract, report.side) != (intent.contract, intent.side) or report.filled > intent.quantity:
-        return Applied(order=order, alert=f"report of {report.broker_order_id} contradicts intent {intent.id}")
-    if order.broker_order_id and report.broker_order_id not in {"", order.broker_order_id}:
-        return Applied(order=order)  # a second order with this tag: the duplicate check tells, and ours goes on
-    if report.filled < order.filled:
-        return Applied(order=order)
-    same = report.state is order.state and report.filled == order.filled and report.limit == order.limit
-    if same or (order.state.is_final and report.state is order.state and report.filled == order.filled):
-        return Applied(order=order)
-    given_up = order.state is OrderState.ABSENT
-    if order.state.is_final and not given_up and report.filled == order.filled and not report.state.is_final:
-        return Applied(order=order)
-    if order.state is OrderState.PARTIAL and report.state is OrderState.OPEN:
-        return Applied(order=order)
-    more_filled = report.filled > order.filled
-    repriced = report.limit != order.limit and not order.state.is_final
-    if report.state is order.state and not more_filled and report.at < order.updated_at:
-        return Applied(order=order)
-    allowed = (order.state, report.state) in TRANSITIONS or ((more_filled or repriced) and report.state is order.state)
-    if not allowed:
-        return Applied(order=order, alert=f"order {intent.id} cannot go from {order.state} to {report.state}")
-    fill = None
-    if more_filled:
-        fill = Fill(
-            intent_id=intent.id,
-            quantity=report.filled - order.filled,
-            value=report.value - order.value,
-            at=report.at,
-            number=order.filled,
-        )
-    reason = Reason.BROKER_REJECTED if report.state is OrderState.REJECTED else None
-    change = Change(
-        at=report.at,
-        step=Step.BROKER,
-        state=report.state,
-        filled=report.filled,
-        limit=report.limit,
-        reason=reason,
-        message=report.message,
-    )
-    after = replace(
-        order,
-        state=report.state,
-        broker_order_id=report.broker_order_id or order.broker_order_id,
-        filled=report.filled,
-        value=report.value,
-        limit=report.limit,
-        message=report.message or order.message,
-        updated_at=report.at,
-        reason=reason or order.reason,
-        changes=(*order.changes, change),
-    )
-    return Applied(order=after, fill=fill)
+def is_given_up(order: Order) -> bool:
+    """It was sent by nobody, or is at no broker as far as we know; so a report of it says that we were wrong."""
+    return not order.broker_order_id and (order.state.is_final or order.state is OrderState.CREATED)

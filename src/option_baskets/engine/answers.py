@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from option_baskets.domain.errors import Unwritable
-from option_baskets.domain.order import Fill, Intent, Order, OrderReport, OrderState, advance, apply
+from option_baskets.domain.order import Fill, Intent, Order, OrderReport, OrderState, advance, is_given_up
 from option_baskets.domain.reasons import Reason
+from option_baskets.domain.reported import Applied, apply
 from option_baskets.domain.run import with_fills
 from option_baskets.engine.lines import account_of
 from option_baskets.engine.orders import HeldOrders
@@ -28,7 +29,7 @@ _REPORTS_A_COMMIT = 30
 class Answers:
     """Every change of an order that is not ours to decide, and the ends that need no broker.
 
-    ``returned`` is called with the id of an order that was taken for absent and shows up after all.
+    ``returned`` is called with the id of an order that had ended without its broker, and that its broker has after all.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Answers:
         orders: dict[str, Order] = {}
         fills: list[tuple[Intent, Fill]] = []
         writes: list[Write] = []
-        alerts: dict[str, Write] = {}
+        alerts: dict[tuple[str, str], Write] = {}
         for report in reports:
             before = orders.get(report.tag, self._orders[report.tag])
             applied = apply(before, report)
@@ -92,13 +93,17 @@ class Answers:
                 writes.append(self._books.put_fill(before.intent, applied.fill))
             if applied.alert:
                 LOG.warning("%s", applied.alert)
-                alerts[report.tag] = self._books.put_alert(_contradiction(before, report, applied.alert))
+                alerts[report.tag, applied.code] = self._books.put_alert(_alert(before, report, applied))
         run = with_fills(self._runs.get(key), fills)
         room = _WRITES_A_COMMIT - len(writes) - len(alerts) - len(orders)
         orders |= {order.intent.id: order for order in self._starts.following(run, orders, room)}
         updates, kept = self._orders.written(orders.values())
         writes += [*alerts.values(), *updates]
-        returned = [tag for tag in orders if self._orders[tag].state is OrderState.ABSENT]
+        returned = [
+            order.intent.id
+            for order in map(self._orders.__getitem__, orders)
+            if order.state.is_final and is_given_up(order)
+        ]
         await self._runs.change_locked(key, lambda _: (run, writes))
         self._orders.take_up(kept)
         for intent_id in returned:
@@ -136,12 +141,12 @@ class Answers:
                 return order.state is OrderState.SENDING
 
 
-def _contradiction(order: Order, report: OrderReport, message: str) -> Alert:
+def _alert(order: Order, report: OrderReport, applied: Applied) -> Alert:
     return Alert(
         user_id=order.intent.user_id,
         at=report.at,
-        code="contradiction",
-        message=message,
+        code=applied.code,
+        message=applied.alert,
         level=Level.CRITICAL,
         strategy_id=order.intent.strategy_id,
         run_id=order.intent.run_id,

@@ -62,6 +62,7 @@ class TradingDay:
         """Trade one session and return how many events of each type it had. After a restart it goes on where it was."""
         trading = self.trading
         trading.session = session
+        trading.desk.trade_until(session.close)
         self._waiting = asyncio.Condition()
         emitter = Emitter(self.bus, trading.books, self.cadence, session)
         self._checked = await emitter.resume_after()

@@ -7,6 +7,7 @@ the order, its fill and the position it changes are committed together. Whoever 
 """
 
 import asyncio
+import logging
 from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -27,6 +28,8 @@ from option_baskets.engine.settling import Settler
 from option_baskets.engine.starts import Starts
 from option_baskets.ports import Broker, Clock, Write
 from option_baskets.store.books import Books
+
+LOG = logging.getLogger(__name__)
 
 __all__ = ["AccountKey", "Desk", "urgency_of_exit"]
 
@@ -61,7 +64,14 @@ class Desk:
             unclear=self.settle,
         )
         self._changes = Changes(
-            books=books, lines=lines, orders=orders, starts=starts, answers=answers, settler=settler, clock=clock
+            books=books,
+            runs=runs,
+            lines=lines,
+            orders=orders,
+            starts=starts,
+            answers=answers,
+            settler=settler,
+            clock=clock,
         )
         self._background: set[asyncio.Task[None]] = set()
 
@@ -165,12 +175,19 @@ class Desk:
     # ------------------------------------------------------------ changing them
 
     async def cancel(self, order: Order, urgency: Urgency, reason: Reason) -> None:
-        """Ask for an order to be cancelled; returns when it is final, filled or not."""
+        """Ask for an order to be cancelled, with growing waits, until it is final, filled or not.
+
+        Returns also when the session is over: then its exchange ends it, and the next look at the order book tells.
+        """
         await self._changes.cancel(order, urgency, reason)
 
     async def reprice(self, order: Order, limit: Decimal, urgency: Urgency) -> None:
         """Ask for another limit price. An order that is not changed rests as it was; the next look at it tells."""
         await self._changes.reprice(order, limit, urgency)
+
+    def trade_until(self, close: datetime) -> None:
+        """The session under way ends then."""
+        self._changes.until = close
 
     def _abandon(self, intent_id: str) -> None:
         self._begin(self._changes.abandon(intent_id), name=f"abandon {intent_id}")
@@ -178,7 +195,12 @@ class Desk:
     def _begin(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
         self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._background.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            LOG.error("%s failed", task.get_name(), exc_info=error)
 
 
 def urgency_of_exit(side: Side) -> Urgency:

@@ -6,7 +6,7 @@ or brings what is no longer wanted, that is netted back in the same way.
 """
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -88,18 +88,16 @@ def _exit_side(position: LegPosition) -> Side:
     return position.side.opposite if position.excess >= 0 else position.side
 
 
-async def chase(trading: Trading, order: Order, snapshot: Snapshot, urgency: Urgency) -> bool:
-    """Move a working order's limit to where it fills now, an entry never beyond its cap; whether it had to move."""
+async def chase(trading: Trading, order: Order, snapshot: Snapshot, urgency: Urgency) -> None:
+    """Move a working order's limit to where it fills now, an entry never beyond its cap."""
     intent = order.intent
     quote = snapshot.quote(intent.contract)
     listing = snapshot.listing(intent.contract)
     if quote is None or listing is None or not order.broker_order_id:
-        return False
+        return
     limit = marketable(intent.side, quote, listing.tick, intent.cap, trading.band(intent.contract, quote))
-    if limit == order.limit:
-        return False
-    await trading.desk.reprice(order, limit, urgency)
-    return True
+    if limit != order.limit:
+        await trading.desk.reprice(order, limit, urgency)
 
 
 def accounts_closing(trading: Trading, key: RunKey) -> list[str]:
@@ -155,14 +153,12 @@ async def _wave(trading: Trading, key: RunKey, positions: Sequence[LegPosition])
     await desk.send([order for order in exits if order.state is OrderState.CREATED], urgency)
     ids = [order.intent.id for order in exits]
     until = min(trading.close_of_day(), *(trading.last_trade(position.contract) for position in positions))
-    chased: Counter[str] = Counter()
     while not await desk.final_by(ids, clock.now() + trading.pace.chase_every):
-        if clock.now() >= until or max(chased.values(), default=0) >= trading.pace.chases_an_order:
+        if clock.now() >= until or any(desk.orders[each].repricings >= trading.pace.chases_an_order for each in ids):
             break
         snapshot = await trading.market.snapshot(clock.now())
         working = [desk.orders[intent] for intent in ids if not desk.orders[intent].state.is_final]
-        moved = await asyncio.gather(*(chase(trading, order, snapshot, urgency) for order in working))
-        chased.update(order.intent.id for order, has_moved in zip(working, moved, strict=True) if has_moved)
+        await asyncio.gather(*(chase(trading, order, snapshot, urgency) for order in working))
     working = [desk.orders[intent] for intent in ids if not desk.orders[intent].state.is_final]
     await asyncio.gather(*(desk.cancel(order, urgency, Reason.NOT_FILLED) for order in working))
 

@@ -89,7 +89,7 @@ async def _complete(trading: Trading, batch: Batch) -> None:
     run = trading.runs.get(batch.key)
     decided_at = min(journaled.values(), default=snapshot.at)
     try:
-        orders = orders_of(run, batch.positions(trading), snapshot, decided_at)
+        orders = orders_of(trading, run, batch.positions(trading), snapshot, decided_at)
     except Refused as refusal:
         LOG.warning("entry of %s on %s: %s", run.id, batch.account, refusal)
     else:
@@ -188,7 +188,7 @@ def _planned(trading: Trading, run: Run, account: str, due: Sequence[Pending], s
     if not run.positions:
         require_premium_base(run.strategy, positions, snapshot)
     _require_cover(run, account, positions, snapshot)
-    entry = within_rate(trading, run, positions, orders_of(run, positions, snapshot, snapshot.at))
+    entry = within_rate(trading, run, positions, orders_of(trading, run, positions, snapshot, snapshot.at))
     if entry.shortfalls:
         raise Refused(entry.shortfalls[0].reason, entry.shortfalls[0].detail)
     return approved(trading, run, entry, snapshot)

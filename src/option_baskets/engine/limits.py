@@ -25,6 +25,15 @@ def marketable(
     return limit if band is None else band.nearest(limit, tick)
 
 
+def is_beyond(side: Side, quote: Quote, cap: Decimal) -> bool:
+    """Whether the best price an order meets now, the last one where no book is known, is worse than ``cap``."""
+    best = quote.ask if side is Side.BUY else quote.bid
+    other = quote.bid if side is Side.BUY else quote.ask
+    if best is None:
+        best = quote.last if other is None else None
+    return best is not None and (best > cap if side is Side.BUY else best < cap)
+
+
 def _limit(side: Side, quote: Quote, tick: Decimal, cap: Decimal | None) -> Decimal:
     best = quote.ask if side is Side.BUY else quote.bid
     price = best if best is not None else quote.last

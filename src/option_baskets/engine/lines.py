@@ -1,9 +1,11 @@
-"""The line to each account: its broker, and the rate at which that may be called."""
+"""The line to each account: its broker, the rate at which that may be called, and one reading of its book at a time."""
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from option_baskets.domain.order import Intent
+from option_baskets.domain.order import Intent, OrderReport
 from option_baskets.engine.rates import Bucket, Urgency
 from option_baskets.ports import Broker
 
@@ -17,6 +19,9 @@ class Lines:
 
     brokers: Mapping[AccountKey, Broker]
     buckets: Mapping[AccountKey, Bucket]
+    _reading: defaultdict[AccountKey, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+    _next: dict[AccountKey, asyncio.Task[tuple[OrderReport, ...]]] = field(default_factory=dict)
+    """The reading that has not begun yet."""
 
     def broker(self, intent: Intent) -> Broker:
         return self.brokers[account_of(intent)]
@@ -27,6 +32,21 @@ class Lines:
     async def turn(self, intent: Intent, urgency: Urgency) -> None:
         """Return when one more call about the order may be made."""
         await self.bucket(intent).take(1, urgency)
+
+    async def order_book(self, account: AccountKey) -> tuple[OrderReport, ...]:
+        """The account's orders, by a reading that begins after this call. Who asks meanwhile shares the next one.
+
+        Raises:
+            Unavailable, Unclear: it cannot be read; and whatever else an adapter makes of what it is answered.
+        """
+        if account not in self._next:
+            self._next[account] = asyncio.create_task(self._read(account), name=f"order book of {account[1]}")
+        return await asyncio.shield(self._next[account])
+
+    async def _read(self, account: AccountKey) -> tuple[OrderReport, ...]:
+        async with self._reading[account]:
+            del self._next[account]
+            return await self.brokers[account].orders()
 
 
 def account_of(intent: Intent) -> AccountKey:

@@ -22,7 +22,7 @@ from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.rules import ExitDemanded, step
 from option_baskets.domain.run import LegPosition, Run, Shortfall, settled
 from option_baskets.engine.exit import chase, close
-from option_baskets.engine.limits import marketable
+from option_baskets.engine.limits import is_beyond, marketable
 from option_baskets.engine.rates import Urgency
 from option_baskets.engine.runs import RunKey
 from option_baskets.engine.trading import Trading
@@ -126,34 +126,41 @@ async def _fill(trading: Trading, batch: Batch, wave: Sequence[Order], urgency: 
             if desk.orders[order.intent.id].state is OrderState.CREATED:
                 await desk.conclude(order.intent.id, OrderState.CANCELLED, Reason.RATE_LIMIT)
         await _work(trading, batch, wave, urgency, deadline)
-        nowhere = [order for order in (desk.orders[each.intent.id] for each in wave) if _is_nowhere(order)]
-        if not nowhere or clock.now() + wait > deadline:
+        ended = [desk.orders[each.intent.id] for each in wave]
+        again = [order for order in ended if _is_nowhere(order) or _is_worn(order)]
+        if not again or clock.now() + wait > deadline:
             return
         await clock.sleep_until(clock.now() + wait)
         wait *= 2
-        wave = await _anew(trading, batch, nowhere)
+        wave = await _anew(trading, batch, again)
 
 
 def _is_nowhere(order: Order) -> bool:
     """Its broker was asked and does not have it: its book does not show it, or it could not be reached at all."""
-    return order.reason in {Reason.ABSENT, Reason.ACCOUNT_UNAVAILABLE} and not order.filled
+    return order.state.is_final and order.reason in {Reason.ABSENT, Reason.ACCOUNT_UNAVAILABLE} and not order.filled
 
 
-async def _anew(trading: Trading, batch: Batch, nowhere: Sequence[Order]) -> list[Order]:
-    """The next attempts of these orders, journaled; none where the batch is being closed or a price is gone."""
+def _is_worn(order: Order) -> bool:
+    """It was moved as often as its broker allows, and cancelled for that."""
+    return order.state is OrderState.CANCELLED and order.reason is Reason.MODIFICATION_LIMIT
+
+
+async def _anew(trading: Trading, batch: Batch, ended: Sequence[Order]) -> list[Order]:
+    """The next attempts of what these orders have not filled, journaled; none where the batch is being closed or a
+    price is gone."""
     now = trading.clock.now()
     snapshot = await trading.market.snapshot(now)
-    quotes = [snapshot.quote(order.intent.contract) for order in nowhere]
+    quotes = [snapshot.quote(order.intent.contract) for order in ended]
     if batch.is_closing(trading) or trading.halt_at(now) is not None:
         return []
     ticks = {position.contract: position.tick for position in batch.positions(trading)}
     again = []
-    for order, quote in zip(nowhere, quotes, strict=True):
+    for order, quote in zip(ended, quotes, strict=True):
         if quote is None:
             return []
         intent = order.intent
         limit = marketable(intent.side, quote, ticks[intent.contract], intent.cap, trading.band(intent.contract, quote))
-        again.append(Order(intent=next_attempt(intent, limit=limit, at=now), updated_at=now))
+        again.append(Order(intent=next_attempt(intent, quantity=order.remaining, limit=limit, at=now), updated_at=now))
     await trading.desk.journal(again)
     return again
 
@@ -190,8 +197,9 @@ def _covered(run: Run, batch: Batch, wave: Sequence[Order]) -> set[tuple[str, in
 
 def lacks_orders(trading: Trading, batch: Batch) -> bool:
     """Whether a process that ended while it journaled the batch left orders out; nothing of it was sent then."""
-    ordered = sum(order.intent.quantity for order in batch.orders(trading))
-    return ordered != sum(each.intended for each in batch.positions(trading))
+    last = {order.intent.id: order.intent.quantity for order in batch.orders(trading)}
+    ordered = sum(last.get(order.intent.id, order.filled) for order in batch.attempts(trading))
+    return ordered < sum(each.intended for each in batch.positions(trading))
 
 
 async def _abandon(trading: Trading, batch: Batch, error: Exception) -> Reason | None:
@@ -251,23 +259,43 @@ def _failure(trading: Trading, batch: Batch, wave: Sequence[Order]) -> Reason | 
         if _slice(now) in of_wave and now.remaining:
             if _is_nowhere(now) and is_late:
                 return Reason.LATE_ENTRY
-            if now.reason is not None:
+            if now.reason is not None and not _is_worn(now):
                 return now.reason
             return Reason.HEDGE_NOT_FILLED if now.intent.side is Side.BUY else Reason.NOT_FILLED
     return None
 
 
 async def _work(trading: Trading, batch: Batch, wave: Sequence[Order], urgency: Urgency, deadline: datetime) -> None:
-    """Chase unfilled orders up to the slippage limit until all are final; at the deadline cancel what is left."""
+    """Chase unfilled orders up to the slippage limit until all are final; at the deadline cancel what is left.
+
+    What was moved as often as an order may be is cancelled before. What is not final at the close ends with its day.
+    """
     desk, clock = trading.desk, trading.clock
     ids = [order.intent.id for order in wave]
     while not await desk.final_by(ids, clock.now() + trading.pace.chase_every):
+        if clock.now() >= trading.close_of_day():
+            return
+        snapshot = await trading.market.snapshot(clock.now())
+        is_over = clock.now() >= deadline or batch.is_closing(trading)
         working = [desk.orders[intent] for intent in ids if not desk.orders[intent].state.is_final]
-        if clock.now() >= deadline or batch.is_closing(trading):
-            await asyncio.gather(*(desk.cancel(order, urgency, Reason.NOT_FILLED) for order in working))
-        else:
-            snapshot = await trading.market.snapshot(clock.now())
-            await asyncio.gather(*(chase(trading, order, snapshot, urgency) for order in working))
+        await asyncio.gather(*(_work_on(trading, order, snapshot, urgency, is_over=is_over) for order in working))
+
+
+async def _work_on(trading: Trading, order: Order, snapshot: Snapshot, urgency: Urgency, *, is_over: bool) -> None:
+    if is_over:
+        await trading.desk.cancel(order, urgency, _why_unfilled(order, snapshot))
+    elif order.repricings >= trading.pace.chases_an_order:
+        await trading.desk.cancel(order, urgency, Reason.MODIFICATION_LIMIT)
+    else:
+        await chase(trading, order, snapshot, urgency)
+
+
+def _why_unfilled(order: Order, snapshot: Snapshot) -> Reason:
+    """The price has moved where nobody takes the other side up to the order's cap; otherwise it is only not filled."""
+    intent, quote = order.intent, snapshot.quote(order.intent.contract)
+    if quote is not None and intent.cap is not None and is_beyond(intent.side, quote, intent.cap):
+        return Reason.PRICE_MOVED
+    return Reason.HEDGE_NOT_FILLED if intent.side is Side.BUY else Reason.NOT_FILLED
 
 
 async def _end(trading: Trading, batch: Batch, reason: Reason | None) -> None:

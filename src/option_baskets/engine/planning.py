@@ -62,7 +62,7 @@ def plan_entry(trading: Trading, run: Run, snapshot: Snapshot, at: datetime) -> 
         if each.key not in waiting
     ]
     require_premium_base(strategy, positions, snapshot)
-    entry = within_rate(trading, run, positions, orders_of(run, positions, snapshot, at))
+    entry = within_rate(trading, run, positions, orders_of(trading, run, positions, snapshot, at))
     entry = replace(entry, pending=pending, shortfalls=(*shortfalls, *entry.shortfalls), notes=resolution.notes)
     if not entry.positions and not entry.pending:
         if run.dynamic is not None and run.dynamic.units == 0:
@@ -174,8 +174,10 @@ def within_rate(trading: Trading, run: Run, positions: Sequence[LegPosition], or
     return Entry(positions=tuple(positions), orders=tuple(orders), shortfalls=tuple(missing))
 
 
-def orders_of(run: Run, positions: Iterable[LegPosition], snapshot: Snapshot, at: datetime) -> list[Order]:
-    """The orders of every position, sliced at the freeze quantity.
+def orders_of(
+    trading: Trading, run: Run, positions: Iterable[LegPosition], snapshot: Snapshot, at: datetime
+) -> list[Order]:
+    """The orders of every position, sliced at the freeze quantity; limits are inside the price protection.
 
     Raises:
         Refused: a contract has no fresh price.
@@ -184,7 +186,8 @@ def orders_of(run: Run, positions: Iterable[LegPosition], snapshot: Snapshot, at
     for position in positions:
         quote = fresh_quote(position.contract, snapshot)
         cap = slippage_cap(position.side, quote.last, run.strategy.slippage_limit_percent)
-        limit = marketable(position.side, quote, position.tick, cap)
+        band = trading.band(position.contract, quote)
+        limit = marketable(position.side, quote, position.tick, cap, band)
         for number, quantity in enumerate(slices(position.lots, position.lot_size, position.freeze_quantity)):
             intent = Intent(
                 id=intent_id(

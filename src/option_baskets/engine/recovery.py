@@ -1,9 +1,7 @@
 """Taking up a day after a restart: what the journal says was begun is settled, finished or unwound."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime, time, timedelta
-from itertools import groupby
 
 from option_baskets.domain.order import Order, OrderState, advance
 from option_baskets.domain.run import Run, RunStatus
@@ -25,7 +23,8 @@ async def recover(trading: Trading) -> None:
     users = sorted({user_id for user_id, _ in trading.desk.brokers})
     await trading.runs.load(users, trading.close_of_day().date())
     await take_up(trading)
-    await _take_up_orders(trading, trading.runs.in_hand())
+    for user_id in users:
+        await _take_up_orders(trading, user_id)
     await remember_alerts(trading)
     await asyncio.gather(*(_recover_account(trading, account) for account in trading.desk.brokers))
 
@@ -39,14 +38,32 @@ async def _recover_account(trading: Trading, account: AccountKey) -> None:
             _go_on(trading, run, account[1])
 
 
-async def _take_up_orders(trading: Trading, runs: Sequence[Run]) -> None:
-    """Every order of the runs, read by primary key: one that an index does not show yet must not be sent again."""
-    for user_id, group in groupby(runs, lambda run: run.user_id):
-        mine = {run.id: run for run in group}
-        start = min(run.date for run in mine.values())
-        since = datetime.combine(start, time.min, IST)
-        orders = await trading.books.orders_between(user_id, since, trading.clock.now() + timedelta(days=1))
-        trading.desk.take_up([order for order in orders if order.intent.run_id in mine])
+async def _take_up_orders(trading: Trading, user_id: str) -> None:
+    """Every order of the user's runs, read by primary key: one that an index does not show yet must not be sent again.
+
+    Runs of the day that are over are taken up where a fill of one of their orders may still be told.
+    """
+    today = trading.close_of_day().astimezone(IST).date()
+    mine = {run.id for run in trading.runs.in_hand() if run.user_id == user_id}
+    start = min((run.date for run in trading.runs.in_hand() if run.user_id == user_id), default=today)
+    since = datetime.combine(start, time.min, IST)
+    orders = await trading.books.orders_between(user_id, since, trading.clock.now() + timedelta(days=1))
+    of_today = [order for order in orders if order.intent.decided_at.astimezone(IST).date() == today]
+    for run_id in sorted({order.intent.run_id for order in of_today if _may_still_fill(order)} - mine):
+        run = await trading.books.run(user_id, run_id)
+        if run is not None:
+            trading.runs.adopt([run])
+            mine.add(run_id)
+    trading.desk.take_up([order for order in orders if order.intent.run_id in mine])
+
+
+def _may_still_fill(order: Order) -> bool:
+    """Its broker may have it, and not all of it is filled."""
+    was_sent = order.state is not OrderState.CREATED and (order.state, order.broker_order_id) != (
+        OrderState.CANCELLED,
+        "",
+    )
+    return was_sent and order.remaining > 0
 
 
 async def _settle_unclear(trading: Trading, order: Order) -> None:

@@ -1,21 +1,24 @@
 """Settling orders of unknown fate: read from the broker's order book by tag, never sent again."""
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from option_baskets.domain.errors import Unavailable, Unclear
+from option_baskets.domain.errors import Halt, Unavailable, Unclear
 from option_baskets.domain.order import OrderState
 from option_baskets.domain.reasons import Reason
 from option_baskets.engine.answers import Answers
-from option_baskets.engine.lines import Lines
+from option_baskets.engine.lines import Lines, account_of
 from option_baskets.engine.orders import HeldOrders
 from option_baskets.ports import Clock
 
 LOG = logging.getLogger(__name__)
 
-SETTLE_READS = 3
-SETTLE_EVERY = timedelta(seconds=10)
-"""An order of unknown fate is absent after three good reads over thirty seconds without its tag."""
+GOOD_READS = 3
+READS_SPAN = timedelta(seconds=30)
+"""An order of unknown fate is absent after so many good readings, the first and the last so far apart, without it."""
+FIRST_WAIT = timedelta(seconds=1)
+LONGEST_WAIT = timedelta(seconds=15)
+"""Between readings, doubling: after 0, 1, 3, 7, 15 and 30 seconds."""
 
 
 class Settler:
@@ -26,27 +29,48 @@ class Settler:
         self._clock = clock
 
     async def settle(self, intent_id: str) -> None:
-        """Return when it is known what became of the order, or that it is nowhere (ABSENT)."""
+        """Return when it is known what became of the order, or that it is nowhere (ABSENT).
+
+        While the book cannot be read, or what it says cannot be kept, it stays UNKNOWN and is looked for again.
+        """
         reads = 0
-        started = self._clock.now()
-        while reads < SETTLE_READS or self._clock.now() - started < SETTLE_READS * SETTLE_EVERY:
-            if intent_id not in self._orders.by_id or self._orders[intent_id].state is not OrderState.UNKNOWN:
-                return
-            found = await self.look(intent_id)
-            if found:
-                return
-            reads += found is False
-            await self._clock.sleep_until(self._clock.now() + SETTLE_EVERY)
-        await self._answers.conclude(intent_id, OrderState.ABSENT, Reason.ABSENT)
+        first: datetime | None = None
+        wait = FIRST_WAIT
+        while self._is_unknown(intent_id):
+            asked_at = self._clock.now()
+            try:
+                if await self.look(intent_id) is False:
+                    reads += 1
+                    first = first or asked_at
+                    if reads >= GOOD_READS and asked_at - first >= READS_SPAN:
+                        await self._answers.conclude(intent_id, OrderState.ABSENT, Reason.ABSENT)
+                        continue
+            except Halt:
+                raise
+            except Exception:  # a table that is full: what was found is found again
+                LOG.exception("settling %s", intent_id)
+            if self._is_unknown(intent_id):
+                await self._clock.sleep_until(self._clock.now() + wait)
+                wait = min(2 * wait, LONGEST_WAIT)
+
+    def _is_unknown(self, intent_id: str) -> bool:
+        order = self._orders.by_id.get(intent_id)
+        return order is not None and order.state is OrderState.UNKNOWN
 
     async def look(self, intent_id: str) -> bool | None:
-        """Read the order book for an order whose answer was lost, and apply what it says; None: it cannot be read."""
+        """Read the order book for an order and apply what it says; whether it is there. None: it cannot be read."""
         intent = self._orders[intent_id].intent
         try:
-            found = [report for report in await self._lines.broker(intent).orders() if report.tag == intent_id]
+            found = [each for each in await self._lines.order_book(account_of(intent)) if each.tag == intent_id]
         except (Unavailable, Unclear) as error:
             LOG.warning("order book of %s: %s", intent.account, error)
             return None
-        for report in found[:1]:
+        except Halt:
+            raise
+        except Exception:  # an adapter that cannot read what it was answered
+            LOG.exception("order book of %s", intent.account)
+            return None
+        order_id = self._orders[intent_id].broker_order_id
+        for report in [each for each in found if order_id in {"", each.broker_order_id}][:1]:
             await self._answers.report(intent.user_id, report)
         return bool(found)

@@ -33,7 +33,7 @@ class Pace:
 
     chase_every: timedelta = timedelta(seconds=3)
     chases_an_order: int = 20
-    """Modifications before an exit is cancelled and ordered anew; Kite allows 25."""
+    """Modifications before an order is cancelled and what is left of it ordered anew; Kite allows 25."""
     critical_after: timedelta = timedelta(seconds=10)
 
 
