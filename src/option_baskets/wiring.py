@@ -33,6 +33,7 @@ from option_baskets.engine.runs import OpenRuns
 from option_baskets.engine.trading import Pace, Trading
 from option_baskets.ports import Broker, Clock, MarketData
 from option_baskets.store.books import Books, Level
+from option_baskets.store.records import ENGINE, Editor
 
 LOG = logging.getLogger(__name__)
 
@@ -102,13 +103,14 @@ class Embedded:
         self._rate = rate
         self._pace = pace or Pace()
 
-    async def adopt(self, files: Iterable[BasketFile]) -> tuple[str, ...]:
+    async def adopt(self, files: Iterable[BasketFile], *, actor: str = ENGINE) -> tuple[str, ...]:
         """Make the stored plans of the local user those of the files; what is equal is left as it is.
 
         Stored baskets that no file names are paused: nothing enters that was not asked for, and what is open is
-        watched. Returns the names of those.
+        watched. Returns the names of those. Every edit is in the history as the ``actor``'s.
         """
-        books = self.books
+        editor = Editor(actor=actor, cause="files", now=self.clock.now)
+        books = Books(self.table, editor=editor)
         files = tuple(files)
         names = Counter(file.basket.id for file in files)
         _require_one_limit(files)
@@ -116,7 +118,8 @@ class Embedded:
             if names[file.basket.id] > 1:
                 raise Invalid(f"two files have a basket named {file.basket.name!r}; rename one", where="basket.name")
             for account in file.accounts:
-                await books.save_account(LOCAL_USER, account)
+                if await books.account(LOCAL_USER, account.id) != account:
+                    await books.save_account(LOCAL_USER, account)
             found = await books.basket(LOCAL_USER, file.basket.id)
             if found is None or replace(file.basket, version=found.version) != found:
                 await books.save_basket(LOCAL_USER, replace(file.basket, version=found.version if found else 0))
@@ -129,22 +132,12 @@ class Embedded:
                 if known is None or replace(allocation, version=known.version) != known:
                     version = known.version if known else 0
                     await books.save_allocation(LOCAL_USER, replace(allocation, version=version))
-            await self._drop_what_is_gone(file)
+            await _drop_what_is_gone(books, file)
         others = [basket for basket in await books.baskets(LOCAL_USER) if basket.id not in names]
         for basket in others:
             if not basket.paused:
                 await books.save_basket(LOCAL_USER, replace(basket, paused=True))
         return tuple(basket.name for basket in others)
-
-    async def _drop_what_is_gone(self, file: BasketFile) -> None:
-        strategies = {strategy.id for strategy in file.strategies}
-        allocations = {allocation.id for allocation in file.allocations}
-        for strategy in await self.books.strategies(LOCAL_USER, file.basket.id):
-            for allocation in await self.books.current_allocations(LOCAL_USER, strategy.id):
-                if allocation.id not in allocations and strategy.id in strategies:
-                    await self.books.delete_allocation(LOCAL_USER, allocation.id)
-            if strategy.id not in strategies:
-                await self.books.delete_strategy(LOCAL_USER, strategy.id)
 
     async def trading_day(self, watch: Watch = lambda _, __: None) -> TradingDay:
         """The engine over the accounts there are now, its handlers subscribed."""
@@ -209,6 +202,17 @@ class Embedded:
     async def close(self) -> None:
         await self.exchange.close()
         await self.table.close()
+
+
+async def _drop_what_is_gone(books: Books, file: BasketFile) -> None:
+    strategies = {strategy.id for strategy in file.strategies}
+    allocations = {allocation.id for allocation in file.allocations}
+    for strategy in await books.strategies(LOCAL_USER, file.basket.id):
+        for allocation in await books.current_allocations(LOCAL_USER, strategy.id):
+            if allocation.id not in allocations and strategy.id in strategies:
+                await books.delete_allocation(LOCAL_USER, allocation.id)
+        if strategy.id not in strategies:
+            await books.delete_strategy(LOCAL_USER, strategy.id)
 
 
 def _require_one_limit(files: Iterable[BasketFile]) -> None:

@@ -108,9 +108,64 @@ def test_without_a_rate_everything_goes_at_once() -> None:
 
 def test_how_many_entries_fit_into_a_grace() -> None:
     async def main(_: SimulatedClock, bucket: Bucket) -> None:
-        assert bucket.entries(timedelta(seconds=60)) == 420
+        assert bucket.entries(timedelta(seconds=30)) == 210
+        assert bucket.entries(timedelta(seconds=60)) == 300, "a minute has fewer than sixty times a second"
+        assert bucket.entries(timedelta(seconds=150)) == 2 * 300 + 210
 
     simulated(main)
+
+
+def test_a_minute_has_no_more_than_its_own_wherever_it_begins() -> None:
+    """Entries take 300 of any minute's 400 calls; the rest is for exits, which are never behind them."""
+
+    async def main(clock: SimulatedClock, bucket: Bucket) -> None:
+        granted: list[datetime] = []
+
+        async def enter() -> None:
+            while len(granted) < 700:
+                count = await bucket.take(20, Urgency.SHORT_ENTRY)
+                granted.extend([clock.now()] * count)
+
+        entering = asyncio.create_task(enter())
+        await clock.sleep_until(instant("09:20") + timedelta(seconds=50.5))
+        assert len(granted) == 300, "the minute is full for entries"
+        for _ in range(10):
+            before = clock.now()
+            assert await bucket.take(10, Urgency.EXIT) == 10
+            assert clock.now() == before, "an exit waits for no entry"
+            await clock.sleep_until(before + timedelta(seconds=1))
+        await entering
+        first = granted[0]
+        in_second = Counter(int((at - first).total_seconds()) for at in granted)
+        assert max(sum(in_second[n + m] for m in range(60)) for n in range(200)) == 300
+
+    simulated(main)
+
+
+def test_a_clock_that_steps_keeps_no_exit_waiting() -> None:
+    async def main(clock: SimulatedClock, _: Bucket) -> None:
+        for minutes in (-5, 5):
+            stepping = Stepping(clock)
+            bucket = Bucket(stepping, Rate(per_minute=20, kept_for_exits_a_minute=5))
+            assert [bucket.take_now(10, Urgency.EXIT) for _ in range(2)] == [10, 0]
+            stepping.step = timedelta(minutes=minutes)
+            assert bucket.take_now(10, Urgency.EXIT) == 10
+
+    simulated(main)
+
+
+class Stepping:
+    """A clock that somebody sets."""
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        self._clock = clock
+        self.step = timedelta()
+
+    def now(self) -> datetime:
+        return self._clock.now() + self.step
+
+    async def sleep_until(self, at: datetime) -> None:
+        await self._clock.sleep_until(at - self.step)
 
 
 ASKS = st.lists(

@@ -5,13 +5,16 @@ Entries are approved by account, all of them or none. Nothing ever keeps an exit
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from option_baskets.domain.allocation import AllocationLimits
 from option_baskets.domain.errors import Refused
+from option_baskets.domain.market import Quote
 from option_baskets.domain.money import HUNDRED, ZERO, rupees
 from option_baskets.domain.order import Intent
 from option_baskets.domain.reasons import Reason
+from option_baskets.domain.session import Session
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,71 @@ def approve_entries(intents: Sequence[Intent], exposure: Exposure) -> tuple[Appr
     for refusal in _refusals(exposure):
         raise refusal
     return tuple(approve(intent) for intent in intents)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Far:
+    """How far from the last price the limit of an entry may lie, either way: whichever of the two is more."""
+
+    percent: Decimal = Decimal(25)
+    """Of the last price; the exchange's own protection begins at 40."""
+    least: Decimal = Decimal(5)
+    """Rupees per unit."""
+
+    def room(self, last: Decimal) -> Decimal:
+        return max(last * self.percent / HUNDRED, self.least)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What is known of an entry's contract at the instant it is decided, or is to leave."""
+
+    at: datetime
+    quote: Quote | None
+    stale_after: timedelta
+    """The age beyond which a quote may not decide an entry."""
+    trades_until: datetime
+    """When the contract stops trading for good."""
+    session: Session | None
+    """None: hours are not known, and not asked."""
+
+
+def require_sendable(intent: Intent, moment: Moment, far: Far) -> None:
+    """See that an entry may leave at this moment: its contract trades, its price is known, and its limit is near.
+
+    Raises:
+        Refused: ``session_closed``, ``market_halted``, ``no_quote``, ``stale_quote`` or ``price_far``.
+    """
+    name, quote = intent.contract.name, moment.quote
+    _require_trading(name, moment)
+    if quote is None:
+        raise Refused(Reason.NO_QUOTE, f"{name} has no price any more")
+    age = quote.age(moment.at)
+    if age > moment.stale_after:
+        raise Refused(
+            Reason.STALE_QUOTE,
+            f"the price of {name} is {age.total_seconds():.0f} s old, over {moment.stale_after.total_seconds():g} s",
+        )
+    distance = abs(intent.limit - quote.last)
+    if distance > far.room(quote.last):
+        raise Refused(
+            Reason.PRICE_FAR,
+            f"the limit {intent.limit:f} for {name} is {distance:f} from its last price {quote.last:f}, "
+            f"more than {far.room(quote.last).normalize():f}",
+        )
+
+
+def _require_trading(name: str, moment: Moment) -> None:
+    session, at = moment.session, moment.at
+    if session is None:
+        return
+    halt = session.halt_at(at)
+    if halt is not None:
+        raise Refused(Reason.MARKET_HALTED, f"trading is halted from {halt.open:%H:%M} to {halt.close:%H:%M}")
+    if not session.is_trading(at):
+        raise Refused(Reason.SESSION_CLOSED, f"{name} does not trade in {session.phase(at)}")
+    if at >= moment.trades_until:
+        raise Refused(Reason.SESSION_CLOSED, f"{name} has stopped trading at {moment.trades_until:%H:%M}")
 
 
 def approve(intent: Intent) -> Approved:

@@ -21,6 +21,7 @@ from option_baskets.domain.risk import Exposure, approve_entries
 from option_baskets.domain.run import LegPosition, Run, Shortfall
 from option_baskets.domain.session import IST
 from option_baskets.domain.unentered import not_entered
+from option_baskets.engine.gate import require_sendable_now
 from option_baskets.engine.planning import Entry
 from option_baskets.engine.trading import Trading
 from option_baskets.engine.valuation import Holding
@@ -40,6 +41,8 @@ def approved(trading: Trading, run: Run, entry: Entry, snapshot: Snapshot) -> En
         try:
             _refuse_strangers(trading, run, entry, account)
             approve_entries(intents, _exposure(trading, run, entry, account, snapshot))
+            for intent in intents:
+                require_sendable_now(trading, intent, snapshot)
         except Refused as refusal:
             refused[account] = refusal
     if not refused:

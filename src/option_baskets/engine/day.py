@@ -17,9 +17,11 @@ from option_baskets.domain.session import Session
 from option_baskets.engine.desk import AccountKey
 from option_baskets.engine.emitter import Emitter
 from option_baskets.engine.entry import enter
+from option_baskets.engine.gate import Gate
 from option_baskets.engine.losses import carry_over
 from option_baskets.engine.messages import ENTER_RUN
 from option_baskets.engine.overnight import hand_on, settle_expired, take_over
+from option_baskets.engine.presence import note_beginning, note_end
 from option_baskets.engine.quotes import refresh_quotes
 from option_baskets.engine.reconcile import noticed, reconcile_all
 from option_baskets.engine.recovery import recover
@@ -62,6 +64,7 @@ class TradingDay:
         """Trade one session and return how many events of each type it had. After a restart it goes on where it was."""
         trading = self.trading
         trading.session = session
+        trading.desk.approve_by(Gate(trading))
         trading.desk.trade_until(session.close)
         self._waiting = asyncio.Condition()
         emitter = Emitter(self.bus, trading.books, self.cadence, session)
@@ -71,6 +74,7 @@ class TradingDay:
             asyncio.create_task(self._listen(account, broker, broker.updates()), name=f"updates of {account[1]}")
             for account, broker in trading.desk.brokers.items()
         ]
+        await note_beginning(trading, resumed=self._checked is not None)
         await recover(trading)
         await take_over(trading)
         worker = asyncio.create_task(self._work(), name="queue worker")
@@ -89,6 +93,7 @@ class TradingDay:
         await settle_expired(trading, session.close)
         await carry_over(trading)
         await hand_on(trading)
+        await note_end(trading)
         trading.runs.forget_finished()
         trading.desk.forget_finished()
         return emitter.counts

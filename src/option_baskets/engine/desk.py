@@ -23,7 +23,7 @@ from option_baskets.engine.lines import AccountKey, Lines
 from option_baskets.engine.orders import HeldOrders
 from option_baskets.engine.rates import Bucket, Urgency
 from option_baskets.engine.runs import OpenRuns, RunKey
-from option_baskets.engine.sending import Sender
+from option_baskets.engine.sending import Approve, Sender
 from option_baskets.engine.settling import Settler
 from option_baskets.engine.starts import Starts
 from option_baskets.ports import Broker, Clock, Write
@@ -153,6 +153,10 @@ class Desk:
         not be sent by ``until`` stays CREATED.
         """
         await self._sender.send(orders, urgency, until)
+
+    def approve_by(self, approve: Approve) -> None:
+        """Ask this before every order that is handed over; it raises Refused where an entry may not leave."""
+        self._sender.approve_by(approve)
 
     # ------------------------------------------------------------ what became of them
 

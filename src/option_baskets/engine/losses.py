@@ -38,7 +38,7 @@ from option_baskets.engine.runs import RunKey
 from option_baskets.engine.schedule import refusal_of
 from option_baskets.engine.trading import Trading
 from option_baskets.ports import Write
-from option_baskets.store.records import Alert, Fence, Level
+from option_baskets.store.records import Alert, Fence, Level, Occurrence, What
 
 LOG = logging.getLogger(__name__)
 
@@ -124,7 +124,19 @@ async def _fence(trading: Trading, user_id: str, breach: Breach, runs: Sequence[
         subject=f"{over} {name}",
     )
     LOG.critical("%s", alert.message)
-    await trading.books.commit(trading.books.put_fence(fence), trading.books.put_alert(alert))
+    fenced = Occurrence(
+        user_id=user_id,
+        at=alert.at,
+        what=What.FENCED,
+        cause=EXIT_REASONS[over],
+        strategy_id=alert.strategy_id,
+        account=alert.account,
+        subject=alert.subject,
+        detail=f"{breach.rule} of {rupees(breach.limit)} reached with {rupees(breach.loss)}",
+    )
+    await trading.books.commit(
+        trading.books.put_fence(fence), trading.books.put_alert(alert), trading.books.put_occurrence(fenced)
+    )
     trading.guard.fences[user_id, breach.subject] = fence
 
 
@@ -161,7 +173,7 @@ async def _close_fenced(trading: Trading, run: Run, snapshot: Snapshot) -> None:
                 return after, [trading.books.put_refusal(refusal_of(after, snapshot.at))]
             return after, ()
 
-        await trading.runs.change(key, demanded)
+        await trading.runs.change(key, demanded, snapshot)
         trading.start(close(trading, key, account), name=f"close {run.id} on {account}", user_id=run.user_id)
 
 

@@ -309,7 +309,7 @@ async def _end(trading: Trading, batch: Batch, reason: Reason | None) -> None:
             after = _unwinding(after, batch, now, snapshot)
         return settled(after), ()
 
-    await trading.runs.change(batch.key, ended)
+    await trading.runs.change(batch.key, ended, snapshot)
     if reason is not None:
         await close(trading, batch.key, batch.account)
 

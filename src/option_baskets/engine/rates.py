@@ -3,6 +3,7 @@
 import asyncio
 import heapq
 import itertools
+from collections import deque
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -26,10 +27,13 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
-    """Order calls (place, modify and cancel together) a calendar second."""
+    """Order calls (place, modify and cancel together) a calendar second, and in any sixty seconds on end."""
 
     per_second: int = 10
     kept_for_exits: int = 3
+    """Of a second's, that entries leave alone."""
+    per_minute: int = 400
+    kept_for_exits_a_minute: int = 100
 
     def at(self, broker: str) -> "Rate":
         """This rate, or the broker's own where that is lower."""
@@ -40,14 +44,24 @@ _DOCUMENTED = {"zerodha": 10, "angelone": 9, "shoonya": 10}
 """Order calls a second: Kite Connect 3 and the retail algo framework 10, SmartAPI 9 for all three calls together."""
 
 
+_MINUTE = timedelta(minutes=1)
+
+
 class Bucket:
-    """One account's calls. Grants are in order of urgency, then of asking."""
+    """One account's calls. Grants are in order of urgency, then of asking.
+
+    A minute is this calendar second and the 59 before it, so that no minute, wherever it begins, has more.
+    """
 
     def __init__(self, clock: Clock, rate: Rate | None) -> None:
         self._clock = clock
         self._rate = rate
         self._second: datetime | None = None
         self._used = 0
+        self._minute: deque[tuple[datetime, int]] = deque()
+        """Earlier seconds in which something was granted, and how much."""
+        self._used_before = 0
+        """What they add up to."""
         self._waiting: list[tuple[Urgency, int, int, asyncio.Future[int]]] = []
         self._order = itertools.count()
         self._refill: asyncio.Task[None] | None = None
@@ -56,7 +70,10 @@ class Bucket:
         """How many entries may be sent in that time if nobody else sends any; None: there is no limit."""
         if self._rate is None:
             return None
-        return (self._rate.per_second - self._rate.kept_for_exits) * int(within.total_seconds())
+        minutes, seconds = divmod(int(within.total_seconds()), 60)
+        a_second = self._rate.per_second - self._rate.kept_for_exits
+        a_minute = self._rate.per_minute - self._rate.kept_for_exits_a_minute
+        return minutes * min(a_minute, 60 * a_second) + min(a_minute, seconds * a_second)
 
     async def take(self, wanted: int, urgency: Urgency) -> int:
         """At least one token and at most ``wanted``, as soon as the rate allows."""
@@ -86,11 +103,23 @@ class Bucket:
         assert self._rate is not None
         second = self._clock.now().replace(microsecond=0)
         if second != self._second:
-            self._second, self._used = second, 0
-        allowed = self._rate.per_second - (self._rate.kept_for_exits if urgency.is_entry else 0)
-        granted = max(0, min(wanted, allowed - self._used))
+            self._begin(second)
+        a_second, a_minute = self._rate.per_second, self._rate.per_minute
+        if urgency.is_entry:
+            a_second -= self._rate.kept_for_exits
+            a_minute -= self._rate.kept_for_exits_a_minute
+        granted = max(0, min(wanted, a_second - self._used, a_minute - self._used_before - self._used))
         self._used += granted
         return granted
+
+    def _begin(self, second: datetime) -> None:
+        """Count from a new second on, and forget what is a minute away: a clock that steps keeps nobody waiting."""
+        if self._second is not None and self._used:
+            self._minute.append((self._second, self._used))
+            self._used_before += self._used
+        while self._minute and abs(second - self._minute[0][0]) >= _MINUTE:
+            self._used_before -= self._minute.popleft()[1]
+        self._second, self._used = second, 0
 
     def _serve(self) -> None:
         while self._waiting:

@@ -1,12 +1,14 @@
 """The runs in hand: each held once, changed under its own lock, and never ahead of the store."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 
 from option_baskets.domain.losses import limits_losses
+from option_baskets.domain.market import Snapshot
 from option_baskets.domain.restart import restarted
 from option_baskets.domain.run import Run, RunStatus
+from option_baskets.engine.history import occurrences, scheduled
 from option_baskets.engine.messages import entry_message
 from option_baskets.ports import Clock, Queue, Write
 from option_baskets.store.books import Books
@@ -86,12 +88,15 @@ class OpenRuns:
     def lock(self, key: RunKey) -> asyncio.Lock:
         return self._locks.setdefault(key, asyncio.Lock())
 
-    async def change(self, key: RunKey, change: Change) -> Run:
-        """Apply a change and commit it with its writes; an unchanged run without writes commits nothing."""
-        async with self.lock(key):
-            return await self.change_locked(key, change)
+    async def change(self, key: RunKey, change: Change, seen: Snapshot | None = None) -> Run:
+        """Apply a change and commit it with its writes; an unchanged run without writes commits nothing.
 
-    async def change_locked(self, key: RunKey, change: Change) -> Run:
+        What it decides is kept in the history by the same commit, with the prices of ``seen`` where it read any.
+        """
+        async with self.lock(key):
+            return await self.change_locked(key, change, seen)
+
+    async def change_locked(self, key: RunKey, change: Change, seen: Snapshot | None = None) -> Run:
         """As ``change``, for a caller that holds the run's lock."""
         before = self._runs[key]
         after, writes = change(before)
@@ -101,25 +106,29 @@ class OpenRuns:
             return before
         followed = restarted(after, self._clock.now())
         if followed is None:
-            saved = await self._books.save_run(after, *writes, *self._history(before, after))
+            saved = await self._books.save_run(after, *writes, *self._history(before, after, seen))
             self.adopt([saved])
             return saved
         after, successor = followed
         claim, claimed = self._books.put_run(successor)
         message = entry_message(claimed)
-        history = self._history(before, after)
+        history = [
+            *self._history(before, after, seen),
+            self._books.put_occurrence(scheduled(claimed, self._clock.now(), "restart")),
+        ]
         saved = await self._books.save_run(after, *writes, *history, claim, self._queue.write(message))
         self.adopt([saved, claimed])
         await self._queue.sent([message])
         return saved
 
-    def _history(self, before: Run, after: Run) -> Sequence[Write]:
-        """What the history keeps of the change: the run as it enters, and as it ends."""
+    def _history(self, before: Run, after: Run, seen: Snapshot | None) -> Iterator[Write]:
+        """What the history keeps of the change: the run as it enters and as it ends, and what was decided."""
         if after.positions and not before.positions:
-            return [self._books.put_entry(after, after.entry_at)]
-        if after.status.is_over and (after.positions or before.status is RunStatus.WAITING):
-            return [self._books.put_exit(after, self._clock.now())]
-        return ()
+            yield self._books.put_entry(after, after.entry_at)
+        elif after.status.is_over and (after.positions or before.status is RunStatus.WAITING):
+            yield self._books.put_exit(after, self._clock.now())
+        for occurrence in occurrences(before, after, self._clock.now(), seen):
+            yield self._books.put_occurrence(occurrence)
 
     def forget_finished(self) -> None:
         """Let go of the runs that are over; the store has them."""

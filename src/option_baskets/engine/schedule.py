@@ -15,6 +15,7 @@ from option_baskets.domain.reasons import Reason
 from option_baskets.domain.resolve import expiry_of
 from option_baskets.domain.run import Run, RunStatus
 from option_baskets.domain.session import IST, Session, trading_days_after
+from option_baskets.engine.history import scheduled
 from option_baskets.engine.messages import entry_message, exit_message
 from option_baskets.engine.trading import Trading
 from option_baskets.engine.units import fix_units, units_today
@@ -135,7 +136,8 @@ async def _claim(trading: Trading, session: Session, due: DueStrategy, snapshot:
         await trading.books.claim(skipped, trading.books.put_refusal(record))
         return
     message = entry_message(run)
-    claimed = await trading.books.claim(run, trading.queue.write(message))
+    kept = trading.books.put_occurrence(scheduled(run, snapshot.at, "entry_minute"))
+    claimed = await trading.books.claim(run, trading.queue.write(message), kept)
     if claimed is not None:
         trading.runs.adopt([claimed])
         await trading.queue.sent([message])

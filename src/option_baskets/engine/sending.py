@@ -2,13 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
 from option_baskets.domain.errors import Refused, Unavailable, Unclear
 from option_baskets.domain.order import Intent, Order, OrderReport, OrderState, advance
 from option_baskets.domain.reasons import Reason
-from option_baskets.domain.risk import approve
+from option_baskets.domain.risk import Approved, approve
 from option_baskets.engine.answers import Answers
 from option_baskets.engine.lines import Lines
 from option_baskets.engine.orders import HeldOrders
@@ -20,6 +20,13 @@ from option_baskets.ports import Clock
 from option_baskets.store.health import Health
 
 LOG = logging.getLogger(__name__)
+
+
+Approve = Callable[[Intent], Awaitable[Approved]]
+
+
+async def _approved(intent: Intent) -> Approved:
+    return approve(intent)
 
 
 class Sender:
@@ -46,6 +53,11 @@ class Sender:
         self._clock = clock
         self._health = health
         self._unclear = unclear
+        self._approve: Approve = _approved
+
+    def approve_by(self, approve: Approve) -> None:
+        """Ask this before every order that leaves; it raises Refused where one may not."""
+        self._approve = approve
 
     async def send(self, orders: Sequence[Order], urgency: Urgency, until: datetime | None) -> None:
         """As ``Desk.send``."""
@@ -91,7 +103,9 @@ class Sender:
     async def _place(self, order: Order) -> None:
         intent = order.intent
         try:
-            report = await self._there_already(intent) or await self._lines.broker(intent).place(approve(intent))
+            report = await self._there_already(intent)
+            if report is None:
+                report = await self._lines.broker(intent).place(await self._approve(intent))
         except Refused as refusal:
             await self._answers.conclude(intent.id, OrderState.REJECTED, refusal.reason, str(refusal))
         except Unavailable as error:

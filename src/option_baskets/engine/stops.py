@@ -71,7 +71,7 @@ async def check_run(trading: Trading, key: RunKey, snapshot: Snapshot) -> None:
             return after, [trading.books.put_refusal(refusal_of(after, snapshot.at))]
         return after, ()
 
-    await trading.runs.change(key, stepped)
+    await trading.runs.change(key, stepped, snapshot)
     for account in dict.fromkeys(decision.position[1] for decision in decided):
         _start_closing(trading, key, account)
     start_entering(trading, key)

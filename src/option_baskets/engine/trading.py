@@ -13,6 +13,7 @@ from option_baskets.domain.errors import Halt
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.market import Quote, Snapshot
 from option_baskets.domain.price_band import Band, price_band
+from option_baskets.domain.risk import Far
 from option_baskets.domain.session import IST, Session, Window, at, contract_close
 from option_baskets.engine.desk import AccountKey, Desk
 from option_baskets.engine.guard import Guard
@@ -33,7 +34,7 @@ class Pace:
 
     chase_every: timedelta = timedelta(seconds=3)
     chases_an_order: int = 20
-    """Modifications before an order is cancelled and what is left of it ordered anew; Kite allows 25."""
+    """Modifications before an exit is cancelled and ordered anew; Kite allows 25."""
     critical_after: timedelta = timedelta(seconds=10)
 
 
@@ -50,6 +51,8 @@ class Trading:
     facts: Facts
     accounts: Mapping[AccountKey, BrokerAccount]
     pace: Pace = field(default_factory=Pace)
+    far: Far = field(default_factory=Far)
+    """How far from the last price the limit of an entry may lie."""
     units_fixed: date | None = None
     """The day whose units by policies this process has seen fixed."""
     screen: Screen = field(default_factory=Screen)

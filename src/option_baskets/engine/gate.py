@@ -1,0 +1,77 @@
+"""What every entry passes before it leaves: where it is decided, and again where it had to wait. No exit is looked at.
+
+An entry may wait for tokens, or for its hedges to be filled. By then its price may be old, its limit far from where the
+contract trades, or the market shut.
+"""
+
+from datetime import timedelta
+
+from option_baskets.domain.errors import Refused, Unavailable
+from option_baskets.domain.ids import Action
+from option_baskets.domain.market import Snapshot
+from option_baskets.domain.order import Intent
+from option_baskets.domain.risk import Approved, Moment, approve, require_sendable
+from option_baskets.engine.trading import LOG, Trading
+from option_baskets.store.records import Refusal
+
+LOOK_AGAIN = timedelta(seconds=1)
+"""What was decided or looked at no longer ago needs no new look."""
+
+
+def require_sendable_now(trading: Trading, intent: Intent, snapshot: Snapshot) -> None:
+    """See that an entry may leave now, as far as the snapshot knows.
+
+    Raises:
+        Refused: it may not.
+    """
+    moment = Moment(
+        at=trading.clock.now(),
+        quote=snapshot.quote(intent.contract),
+        stale_after=snapshot.stale_after,
+        trades_until=trading.last_trade(intent.contract),
+        session=trading.session,
+    )
+    require_sendable(intent, moment, trading.far)
+
+
+class Gate:
+    """Approval of one order at the instant it is handed to its broker."""
+
+    def __init__(self, trading: Trading) -> None:
+        self._trading = trading
+        self._seen: Snapshot | None = None
+
+    async def __call__(self, intent: Intent) -> Approved:
+        """Approve it.
+
+        Raises:
+            Refused: it is an entry that has waited, and may not leave any more; that is recorded.
+        """
+        now = self._trading.clock.now()
+        if intent.action is Action.EXIT or abs(now - intent.decided_at) <= LOOK_AGAIN:
+            return approve(intent)
+        if self._seen is None or abs(now - self._seen.at) > LOOK_AGAIN:
+            self._seen = await self._trading.market.snapshot(now)
+        try:
+            require_sendable_now(self._trading, intent, self._seen)
+        except Refused as refusal:
+            await self._record(intent, refusal)
+            raise
+        return approve(intent)
+
+    async def _record(self, intent: Intent, refusal: Refused) -> None:
+        record = Refusal(
+            user_id=intent.user_id,
+            at=self._trading.clock.now(),
+            strategy_id=intent.strategy_id,
+            reason=refusal.reason,
+            detail=str(refusal),
+            run_id=intent.run_id,
+            account=intent.account,
+            leg=intent.leg,
+            quantity=intent.quantity,
+        )
+        try:
+            await self._trading.books.commit(self._trading.books.put_refusal(record))
+        except Unavailable as error:  # the order says so too, once the store takes it
+            LOG.warning("the refusal of %s is not written: %s", intent.id, error)
