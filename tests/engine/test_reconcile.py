@@ -1,5 +1,6 @@
 """Accounts beside our books: what others did in the broker's own app, what came late, and what cannot be read."""
 
+import json
 import sqlite3
 from collections import Counter
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from option_baskets.domain.risk import approve
 from option_baskets.domain.run import Run, RunStatus
 from option_baskets.engine.day import TradingDay
 from option_baskets.engine.reconcile import holdings
+from option_baskets.engine.report import as_json
 from option_baskets.engine.trading import Pace
 from option_baskets.store.records import Level
 from option_baskets.wiring import LOCAL_USER, PAPER_FILE, Embedded, Market
@@ -123,6 +125,16 @@ def test_a_leg_that_a_person_squares_off_leaves_our_book_and_is_not_closed_again
     assert net(tmp_path) == {}
     assert played.alerts == ["foreign_order", "external_close"]
     assert played.run.status is RunStatus.CLOSED
+
+
+def test_it_is_in_the_record_of_the_day_with_the_fields_the_page_has(days: Path, tmp_path: Path) -> None:
+    played = play_day(days, tmp_path, acts=[by_hand("09:25:30", call(), Side.BUY, LOT)])
+    (session,) = json.loads(json.dumps(as_json([played.day])))["sessions"]
+    (entry,) = session["runs"][0]["external"]
+    page = (Path(__file__).parent.parent.parent / "docs" / "replay-json.md").read_text(encoding="utf-8")
+    section = page.partition("`$.sessions[].runs[].external[]`")[2].partition("\n## ")[0]
+    assert list(entry) == [line.split("`")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert (entry["quantity"], entry["price"], entry["at"]) == (LOT, "100.0000", "2026-11-24T09:25:35+05:30")
 
 
 def test_without_its_update_it_is_found_within_the_minute_and_confirmed_by_a_second_reading(
@@ -487,7 +499,7 @@ def stopped_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     st.lists(st.integers(1, 9 * 60), max_size=2).map(sorted),
     st.sampled_from([SPREAD, STOPPED]),
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_after_quiet_minutes_our_book_is_the_exchanges_and_what_is_not_ours_is_as_it_was(
     stopped_days: Path,
     tmp_path_factory: pytest.TempPathFactory,

@@ -397,6 +397,7 @@ _RARE = (
     "not_traded[]",
     "carried[]",
     "settled[]",
+    "external[]",
     "alerts[]",
     "fences[]",
     "dynamic",

@@ -14,6 +14,7 @@ _COMMANDS = {
     "import": "Turn market data files into the canonical form.",
     "new": "Write a basket file from a template.",
     "payoff": "What a file's strategies would make and risk, with margins.",
+    "reconcile": "The books beside the exchange's own: orders and positions.",
     "replay": "Run baskets over recorded days.",
     "restore": "Put the books of a backup into the data folder.",
     "run": "Run the trading day: real or accelerated clock.",

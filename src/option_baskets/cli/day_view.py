@@ -143,6 +143,12 @@ def of_run(run: Run) -> Iterator[Happening]:
                 style="cyan",
                 rank=1 if leg.side is Side.BUY else 2,
             )
+        for external in leg.external:
+            text = f"{external.quantity} units of {_short(leg)} closed without an order of ours, counted at "
+            text += f"{_price(external.price)}, the last price known"
+            yield Happening(
+                at=external.at, what="external", strategy=name, account=leg.account, text=text, style="yellow"
+            )
         if leg.exit_time is not None and not leg.open:
             yield _exit(name, leg, leg.exit_time)
     for short in run.shortfalls:

@@ -13,6 +13,7 @@ from option_baskets.domain.basket import BrokerAccount
 from option_baskets.domain.charges import Charges, day_rounding, order_charges
 from option_baskets.domain.contract import Contract
 from option_baskets.domain.dynamic import UnitsOfDay
+from option_baskets.domain.external import External
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.instrument import exchange_of
 from option_baskets.domain.losses import Over
@@ -235,6 +236,7 @@ def _run(record: RunAccount, day: date, *, with_open: bool) -> Json:
         "legs": [_leg(leg) for leg in legs],
         "carried": [_carried(leg) for leg in entered if leg.open],
         "settled": [_settled(leg) for leg in settled_on(run, day)],
+        "external": [_external(leg, each) for leg in entered for each in leg.external if is_on(each.at, day)],
         "not_traded": [
             {
                 "leg": short.leg,
@@ -300,6 +302,21 @@ def _settled(leg: LegPosition) -> Json:
         "price": _price(settlement.price),
         "value": _rupees(settlement.value),
         "at": _time(settlement.at),
+    }
+
+
+def _external(leg: LegPosition, external: External) -> Json:
+    """What was closed without an order of ours, at the last price known."""
+    return {
+        "leg": leg.leg,
+        "contract": _contract(leg.contract),
+        "side": leg.side,
+        "account": leg.account,
+        "entry_number": leg.entry_number,
+        "quantity": external.quantity,
+        "price": _price(external.price),
+        "priced_at": _time(external.priced_at),
+        "at": _time(external.at),
     }
 
 

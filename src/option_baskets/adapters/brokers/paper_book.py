@@ -169,6 +169,11 @@ class PaperBook:
         sql = f"SELECT * FROM orders WHERE day >= ? OR ({resting}) ORDER BY day, user, account, number"
         return map(_entry, self._file.read(sql, (since.isoformat(), since.isoformat())))
 
+    def last_day(self) -> date | None:
+        """The last day on which anything was ordered; None: there is none."""
+        ((day,),) = self._file.read("SELECT MAX(day) FROM orders")
+        return date.fromisoformat(day) if day else None
+
     def net(self) -> Iterable[tuple[str, str, Contract, int]]:
         """(user, account, contract, net units) from all fills and events; what is flat is left out."""
         for user, account, *contract, units in self._file.read(_NET):
