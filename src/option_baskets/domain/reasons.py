@@ -34,6 +34,7 @@ class Reason(StrEnum):
     NOT_COVERED = "not_covered"
     NOT_TRIGGERED = "not_triggered"
     ENTRY_FAILED = "entry_failed"
+    MODIFICATION_LIMIT = "modification_limit"
     CANCELLED = "cancelled"
     ABSENT = "absent"
     MAX_DAILY_TRADES = "max_daily_trades"
