@@ -278,3 +278,26 @@ def test_what_never_comes_over_two_days_is_skipped_at_the_exit(tmp_path: Path) -
     basket = over_night.NEXT_DAY.replace('exit = "09:20"', f'exit = "09:20"\n{UP}')
     nights = trade(folder, tmp_path / "data", basket)
     assert (nights.run(TUE).status, nights.run(TUE).reason) == (RunStatus.SKIPPED, Reason.NOT_TRIGGERED)
+
+
+WAITS_AS_ONE = (
+    SPREAD.replace('exit = "09:35"', 'exit = "09:35"\nwait = { points = 3 }\ntarget = { premium_percent = 90 }')
+    .replace('account = "two"\n  lots = 1', 'account = "two"\n  leg_lots = { short = 4 }')
+    .replace('underlying = "NIFTY"', 'underlying = "NIFTY"\nnaked = true')
+)
+
+
+def test_whether_the_premium_is_clear_is_judged_over_all_accounts_where_the_strategy_waits(tmp_path: Path) -> None:
+    """Sold at 100, bought at 95: 5 of 195 on account one is less than a tenth. With the 4 lots sold at 105 on two the
+    run has sold 6 x 105 and bought 2 x 97: 436 of 824, and both enter once 5 has become 8."""
+    prices: Prices = {
+        "NIFTY": steady("26010"),
+        call(): steady("100", at0921="105"),
+        call(26100): steady("95", at0921="97"),
+    }
+    played = play_day(record(tmp_path / "days", prices), tmp_path / "data", WAITS_AS_ONE)
+    assert entries(played) == [
+        "short on one 09:22 105.00",
+        "short on two 09:22 105.00",
+        "wing on one 09:22 97.00",
+    ]

@@ -169,12 +169,23 @@ def _planned(trading: Trading, run: Run, account: str, due: Sequence[Pending], s
         Refused: something of it cannot be had, or it would sell what is not covered.
     """
     number = 1 + max((each.batch for each in run.positions if each.account == account), default=0)
+    positions = _opened(trading, run, due, snapshot, number)
+    _require_clear_premium(trading, run, positions, snapshot)
+    _require_cover(run, account, positions, snapshot)
+    entry = within_rate(trading, run, positions, orders_of(trading, run, positions, snapshot, snapshot.at))
+    if entry.shortfalls:
+        raise Refused(entry.shortfalls[0].reason, entry.shortfalls[0].detail)
+    return approved(trading, run, entry, snapshot)
+
+
+def _opened(trading: Trading, run: Run, due: Sequence[Pending], snapshot: Snapshot, number: int) -> list[LegPosition]:
+    """What is to be opened on one account."""
     contracts = _contracts(trading, run, due, snapshot)
-    positions = [
+    return [
         opened(
             run,
             leg=each.leg,
-            account=account,
+            account=each.account,
             side=each.side,
             lots=each.lots,
             contract=contracts[each.key],
@@ -185,13 +196,21 @@ def _planned(trading: Trading, run: Run, account: str, due: Sequence[Pending], s
         )
         for each in due
     ]
-    if not run.positions:
-        require_premium_base(run.strategy, positions, snapshot)
-    _require_cover(run, account, positions, snapshot)
-    entry = within_rate(trading, run, positions, orders_of(trading, run, positions, snapshot, snapshot.at))
-    if entry.shortfalls:
-        raise Refused(entry.shortfalls[0].reason, entry.shortfalls[0].detail)
-    return approved(trading, run, entry, snapshot)
+
+
+def _require_clear_premium(trading: Trading, run: Run, positions: Sequence[LegPosition], snapshot: Snapshot) -> None:
+    """Where this is part of the run's first entry, see that a percentage of its premium is clear over all accounts.
+
+    Raises:
+        Refused: it is not.
+    """
+    if any(each.due != positions[0].due for each in run.positions):
+        return
+    first = [*run.positions, *positions]
+    for account in dict.fromkeys(each.account for each in run.pending if each.account != positions[0].account):
+        others = [each for each in run.pending if (each.account, each.due) == (account, positions[0].due)]
+        first += _opened(trading, run, others, snapshot, 1) if others else []
+    require_premium_base(run.strategy, first, snapshot)
 
 
 def _contracts(
