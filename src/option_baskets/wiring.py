@@ -17,6 +17,8 @@ from option_baskets.adapters.cadence import load_cadence
 from option_baskets.adapters.embedded.bus import InProcessBus
 from option_baskets.adapters.embedded.queue import TableQueue
 from option_baskets.adapters.embedded.table import SqliteTable
+from option_baskets.adapters.second_path import RESERVED, SecondPath
+from option_baskets.adapters.two_paths import TwoPathTable
 from option_baskets.domain.cadence import Cadence
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.events import Event, EventType
@@ -33,6 +35,7 @@ from option_baskets.engine.runs import OpenRuns
 from option_baskets.engine.trading import Pace, Trading
 from option_baskets.ports import Broker, Clock, MarketData
 from option_baskets.store.books import Books, Level
+from option_baskets.store.health import Health
 from option_baskets.store.records import ENGINE, Editor
 
 LOG = logging.getLogger(__name__)
@@ -41,6 +44,7 @@ LOCAL_USER = "local"
 """Whose baskets the command line works on."""
 TRADING_FILE = "trading.sqlite"
 PAPER_FILE = "paper.sqlite"
+SECOND_PATH_FILE = "second-path.jsonl"
 
 
 def spare_the_collector() -> None:
@@ -66,7 +70,8 @@ class Embedded:
     """The platform in one process: SQLite tables, an in-process bus, and a paper exchange with a file of its own.
 
     ``threaded`` and ``durable`` are for real time; simulated time wants neither thread nor fsync to decide anything.
-    ``exchange`` may be one that lives elsewhere.
+    ``exchange`` may be one that lives elsewhere. ``second_path`` is the file that is written while the tables cannot
+    be, best on another disk.
     """
 
     def __init__(
@@ -82,12 +87,19 @@ class Embedded:
         durable: bool = True,
         pace: Pace | None = None,
         exchange: PaperExchange | None = None,
+        second_path: Path | None = None,
     ) -> None:
         data.mkdir(parents=True, exist_ok=True)
         self.facts = facts
         self.clock = clock
-        self.table = SqliteTable.open(data / TRADING_FILE, now=clock.now, threaded=threaded, durable=durable)
-        self.books = Books(self.table)
+        self.health = Health()
+        self.table = TwoPathTable(
+            SqliteTable.open(data / TRADING_FILE, now=clock.now, threaded=threaded, durable=durable),
+            SecondPath(second_path or data / SECOND_PATH_FILE, reserved=RESERVED if durable else 0, durable=durable),
+            clock,
+            self.health,
+        )
+        self.books = Books(self.table, health=self.health)
         self.exchange = exchange or PaperExchange(
             data / PAPER_FILE,
             market.feed,
@@ -111,6 +123,7 @@ class Embedded:
         """
         editor = Editor(actor=actor, cause="files", now=self.clock.now)
         books = Books(self.table, editor=editor)
+        await self.table.take_up()
         files = tuple(files)
         names = Counter(file.basket.id for file in files)
         _require_one_limit(files)
@@ -141,6 +154,7 @@ class Embedded:
 
     async def trading_day(self, watch: Watch = lambda _, __: None) -> TradingDay:
         """The engine over the accounts there are now, its handlers subscribed."""
+        await self.table.take_up()
         accounts = {(user, account.id): account for user, account in await self.books.all_accounts()}
         brokers: dict[AccountKey, Broker] = {
             (user, account): self.exchange.broker(account, user=user) for user, account in accounts
@@ -176,9 +190,29 @@ class Embedded:
 
         bus = InProcessBus(failed)
         day = TradingDay(trading=trading, bus=bus, cadence=self.cadence, watch=watch)
+        self._tell_of_the_store(day)
         bus.subscribe(EventType.REFRESH_MARKET_DATA, self._match_resting_orders)
         day.subscribe()
         return day
+
+    def _tell_of_the_store(self, day: TradingDay) -> None:
+        """Alert every user of what becomes of the store's health, and end the day where nothing can be kept."""
+        trading = day.trading
+
+        def tell(health: Health) -> None:
+            if health.halted:
+                day.stop()
+                return
+            code, level, message = "store_writable", Level.WARNING, "the store can be written again; entries go on"
+            if not health.is_writable:
+                code, level = "store_unwritable", Level.CRITICAL
+                message = f"the store cannot be written: {health.cause}; entries stop, exits go on"
+            for user in sorted({user for user, _ in trading.desk.brokers}):
+                trading.start(trading.alert(user, code, message, level=level), name=code)
+
+        self.health.tell = tell
+        if not self.health.is_writable:
+            tell(self.health)
 
     async def morning(self, session: Session) -> None:
         """What happens at the exchange before a session: contracts have new dates, and what expired has settled."""

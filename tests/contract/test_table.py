@@ -12,9 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from option_baskets.adapters.embedded.table import SqliteTable
+from option_baskets.adapters.second_path import SecondPath
+from option_baskets.adapters.two_paths import TwoPathTable
 from option_baskets.domain.errors import Conflict, Invalid
 from option_baskets.ports import Delete, Index, Item, Put, Table, TableName, Write
 from option_baskets.store import codec
+from option_baskets.store.health import Health
 from option_baskets.store.limits import LARGEST_ITEM, LONGEST_PARTITION_KEY, LONGEST_SORT_KEY, size_of
 from tests.contract.engines import Engine, opened
 
@@ -41,13 +44,48 @@ async def inline(path: Path, hand: Hand, _: Engine | None) -> Table:
     return SqliteTable.open(path / "table.db", now=hand.now, threaded=False, durable=False)
 
 
+class Standing(Hand):
+    """The same, for whoever would wait."""
+
+    def __init__(self, hand: Hand) -> None:
+        self._hand = hand
+
+    def now(self) -> datetime:
+        return self._hand.now()
+
+    async def sleep_until(self, at: datetime) -> None:
+        await asyncio.Event().wait()
+
+
+async def two_paths(path: Path, hand: Hand, _: Engine | None) -> TwoPathTable:
+    table = SqliteTable.open(path / "table.db", now=hand.now, threaded=False, durable=False)
+    return TwoPathTable(table, SecondPath(path / "second-path.jsonl", durable=False), Standing(hand), Health())
+
+
+async def unwritable(path: Path, hand: Hand, engine: Engine | None) -> Table:
+    """A table whose file cannot be written: everything goes the second way."""
+    table = await two_paths(path, hand, engine)
+    assert isinstance(table.table, SqliteTable)
+    await table.table.file.write(lambda connection: connection.execute("PRAGMA query_only = 1").fetchall())
+    return table
+
+
 async def dynamo(path: Path, hand: Hand, engine: Engine | None) -> Table:
     assert engine is not None
     return await opened(engine, path, hand.now)
 
 
 Opener = Callable[[Path, Hand], Awaitable[Table]]
-ADAPTERS = {"sqlite": threaded, "sqlite-inline": inline, "dynamodb": dynamo}
+ADAPTERS = {
+    "sqlite": threaded,
+    "sqlite-inline": inline,
+    "second-path": unwritable,
+    "dynamodb": dynamo,
+}
+
+
+several_connections = pytest.mark.parametrize("adapter", [each for each in ADAPTERS if each != "second-path"])
+"""A second path is one process's own."""
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -148,6 +186,7 @@ async def test_of_fifty_that_create_one_item_at_once_exactly_one_wins(table: Tab
     assert [await bodies(table, f"own-{n}") == [b"{}"] for n in range(50)] == won
 
 
+@several_connections
 async def test_of_fifty_that_create_one_item_over_five_connections_exactly_one_wins(
     opener: Opener, tmp_path: Path, hand: Hand
 ) -> None:
@@ -331,6 +370,7 @@ async def test_a_read_without_a_key_or_with_an_impossible_one_is_refused(table: 
         await table.query(CONFIGURATIONS, "u", limit=0)
 
 
+@several_connections
 async def test_no_update_is_lost_when_many_count_at_once_over_three_connections(
     opener: Opener, tmp_path: Path, hand: Hand
 ) -> None:

@@ -119,7 +119,7 @@ class TwoPathTable:
         Raises:
             Halt: neither table nor file takes it.
         """
-        require_writable(writes)
+        in_doubt = False
         while True:
             if self.health.halted:
                 raise Halt(self.health.halted)
@@ -129,12 +129,14 @@ class TwoPathTable:
                 except Unwritable:
                     raise
                 except (Unavailable, Unclear, Halt) as error:
+                    in_doubt = not isinstance(error, Unavailable)
                     self._fall_back(error)
                 else:
                     return
             async with self._turn:
                 if not self.health.is_writable:
-                    await self._commit_aside(writes)
+                    require_writable(writes)
+                    await self._commit_aside(writes, in_doubt)
                     return
 
     async def purge(self) -> int:
@@ -170,13 +172,14 @@ class TwoPathTable:
         if not self._sealed:
             self._trying = asyncio.create_task(self._try_again(), name="merge of the second path")
 
-    async def _commit_aside(self, writes: Sequence[Write]) -> None:
+    async def _commit_aside(self, writes: Sequence[Write], in_doubt: bool) -> None:
+        """Write it to the file; ``in_doubt``: the table may have it."""
         if self.health.halted:
             raise Halt(self.health.halted)
         if begins_entry(writes):
             raise Unwritable(f"nothing is entered while the store cannot be written: {self.health.cause}")
         for write in writes:
-            await self._require_expected(write)
+            await self._require_expected(write, in_doubt)
         try:
             self.second.append(writes, self._clock.now())
         except Unavailable as error:
@@ -190,7 +193,7 @@ class TwoPathTable:
             raise Halt(halted) from error
         self._cover(writes)
 
-    async def _require_expected(self, write: Write) -> None:
+    async def _require_expected(self, write: Write, in_doubt: bool) -> None:
         """Raises Conflict. A table that cannot even be read has no other writer either."""
         if write.expected is None:
             return
@@ -200,11 +203,12 @@ class TwoPathTable:
         except Unavailable:
             return
         version = 0 if found is None else found.version
-        if version == write.expected or (isinstance(write, Put) and found is not None and _equal(write.item, found)):
+        if version == write.expected:
             return
-        raise Conflict(
-            f"{write.table} {pk} {sk}: expected version {write.expected}, found {version}; nothing was written"
-        )
+        if in_doubt and isinstance(write, Put) and found is not None and _equal(write.item, found):
+            return
+        wanted, there = (f"version {each}" if each else "nothing" for each in (write.expected, version))
+        raise Conflict(f"{write.table} {pk} {sk}: expected {wanted}, found {there}; nothing was written")
 
     def _cover(self, writes: Iterable[Write]) -> None:
         for write in writes:

@@ -4,9 +4,10 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from option_baskets.domain.cadence import Cadence, planned_until
 from option_baskets.domain.errors import Halt
@@ -52,6 +53,7 @@ class TradingDay:
     watch: Watch = lambda _, __: None
     _checked: datetime | None = None
     _waiting: asyncio.Condition | None = None
+    _stopping: asyncio.Event | None = None
 
     def subscribe(self) -> None:
         """Connect the four handlers."""
@@ -67,6 +69,7 @@ class TradingDay:
         trading.desk.approve_by(Gate(trading))
         trading.desk.trade_until(session.close)
         self._waiting = asyncio.Condition()
+        self._stopping = asyncio.Event()
         emitter = Emitter(self.bus, trading.books, self.cadence, session)
         self._checked = await emitter.resume_after()
         # Subscribed before the order books are read, so that nothing is missed in between.
@@ -80,9 +83,7 @@ class TradingDay:
         worker = asyncio.create_task(self._work(), name="queue worker")
         try:
             timer = ticks(session, trading.clock, self.cadence, resume_after=self._checked)
-            await self._drive(timer, emitter, worker)
-            await trading.clock.sleep_until(session.close)
-            await trading.settled()
+            await self._unless_stopped(self._to_the_close(session, timer, emitter, worker))
         finally:
             worker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -97,6 +98,41 @@ class TradingDay:
         trading.runs.forget_finished()
         trading.desk.forget_finished()
         return emitter.counts
+
+    def stop(self) -> None:
+        """End the day at once, because the store's health says that nothing can be kept any more."""
+        if self._stopping is not None:
+            self._stopping.set()
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do the work, or leave it where it is.
+
+        Raises:
+            Halt: the day was stopped.
+        """
+        assert self._stopping is not None
+        stopping = asyncio.create_task(self._stopping.wait())
+        working = asyncio.create_task(work, name="day")
+        try:
+            await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                raise Halt(self.trading.books.health.halted)
+            working.result()
+        finally:
+            for task in (stopping, working):
+                task.cancel()
+            await asyncio.gather(stopping, working, return_exceptions=True)
+
+    async def _to_the_close(
+        self,
+        session: Session,
+        timer: AsyncIterator[tuple[Tick, ...]],
+        emitter: Emitter,
+        worker: asyncio.Task[None],
+    ) -> None:
+        await self._drive(timer, emitter, worker)
+        await self.trading.clock.sleep_until(session.close)
+        await self.trading.settled()
 
     async def _listen(self, account: AccountKey, broker: Broker, updates: AsyncIterator[OrderReport]) -> None:
         """Apply what a broker reports of its own accord; what it does not tell, the minute's look at its book does."""

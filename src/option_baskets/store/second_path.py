@@ -1,5 +1,6 @@
 """Commits as lines of a file, for when the tables cannot be written: each checked, numbered and readable."""
 
+import builtins
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,16 +14,20 @@ from option_baskets.ports import Delete, Item, Put, TableName, Write
 from option_baskets.store import codec
 from option_baskets.store.keys import ORDER
 
+_NULL = msgspec.Raw(b"null")
+
 
 class _Written(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A write. Without a body it deletes."""
+    """A write. Where body and bytes are null it deletes."""
 
     table: TableName
     pk: str
     sk: str
+    body: msgspec.Raw
+    """As it is stored, where that is JSON on one line and not null."""
+    bytes: "builtins.bytes | None" = None
+    """Where it is anything else: in base 64."""
     version: int = 0
-    body: msgspec.Raw | None = None
-    """As it is stored, which is JSON."""
     gsi1: tuple[str, str] | None = None
     gsi2: tuple[str, str] | None = None
     expires_at: int | None = None
@@ -66,7 +71,7 @@ def commits(content: bytes, name: str) -> tuple[list[tuple[Write, ...]], int]:
         newline = content.find(b"\n", end)
         commit = None if newline < 0 else _read(content[end:newline])
         if commit is None or commit.number != len(found):
-            if newline < 0 or newline == len(content) - 1:
+            if commit is None and newline in {-1, len(content) - 1}:
                 break
             raise Halt(
                 f"{name} is damaged in line {len(found) + 1}: what was ordered there is not known; compare the "
@@ -96,20 +101,30 @@ def _read(text: bytes) -> _Commit | None:
         return None
 
 
+def _is_plain(body: bytes) -> bool:
+    try:
+        msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return b"\n" not in body and body == body.strip() != bytes(_NULL)
+
+
 def _sum(commit: bytes) -> str:
     return hashlib.sha256(commit).hexdigest()[:16]
 
 
 def _written(write: Write) -> _Written:
     if isinstance(write, Delete):
-        return _Written(table=write.table, pk=write.pk, sk=write.sk)
+        return _Written(table=write.table, pk=write.pk, sk=write.sk, body=_NULL)
     item = write.item
+    is_plain = _is_plain(item.body)
     return _Written(
         table=write.table,
         pk=item.pk,
         sk=item.sk,
         version=item.version,
-        body=msgspec.Raw(item.body),
+        body=msgspec.Raw(item.body) if is_plain else _NULL,
+        bytes=None if is_plain else item.body,
         gsi1=item.gsi1,
         gsi2=item.gsi2,
         expires_at=item.expires_at,
@@ -118,12 +133,13 @@ def _written(write: Write) -> _Written:
 
 def _write(written: _Written) -> Write:
     """The write without its condition: that held when it was written down, and what came later is in later lines."""
-    if written.body is None:
+    body = written.bytes if bytes(written.body) == bytes(_NULL) else bytes(written.body)
+    if body is None:
         return Delete(table=written.table, pk=written.pk, sk=written.sk)
     item = Item(
         pk=written.pk,
         sk=written.sk,
-        body=bytes(written.body),
+        body=body,
         version=written.version,
         gsi1=written.gsi1,
         gsi2=written.gsi2,
