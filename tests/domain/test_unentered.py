@@ -6,11 +6,12 @@ from decimal import Decimal
 
 import pytest
 
-from option_baskets.domain.contract import Side
+from option_baskets.domain.contract import Contract, ContractType, Listing, Side
 from option_baskets.domain.pending import Cause, Pending
 from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.rules import Check, ExitDemanded, step
 from option_baskets.domain.run import LegPosition, Run, RunStatus, settled
+from option_baskets.domain.unentered import not_entered
 from tests.engine.plans import CALL, instant, run
 from tests.engine.small_market import SmallMarket, SmallSnapshot, chain
 
@@ -137,3 +138,16 @@ def test_units_of_a_contract_that_is_not_chosen_yet_are_those_of_any_it_could_be
     before = replace(waiting(awaited(contract=None, cause=Cause.RANGE)), exit_at=NOW)
     (short,) = step(before, Check(at=NOW), snapshot())[0].shortfalls
     assert short.quantity == 2 * LOT
+
+
+def test_units_of_an_expiry_that_lists_its_future_alone_are_those_of_the_future() -> None:
+    future = Listing(
+        contract=Contract(underlying="NIFTY", expiry=CALL.expiry, type=ContractType.FUT),
+        lot_size=LOT,
+        tick=Decimal("0.05"),
+    )
+    view = SmallMarket([future]).view(NOW)
+    short = not_entered(
+        [awaited(contract=None, due=NOW)], waiting().strategy, view, Reason.NOT_LISTED, NOW, "no strike is listed"
+    )
+    assert [each.quantity for each in short] == [2 * LOT]

@@ -46,7 +46,7 @@ def _any_contract(strategy: Strategy, leg: LegSpec, snapshot: Snapshot) -> Contr
         expiry = expiry_of(strategy, leg, snapshot)
     except Refused:
         return None
-    if leg.type is ContractType.FUT:
-        return Contract(underlying=strategy.underlying, expiry=expiry, type=leg.type)
     strike = next(iter(snapshot.strikes(strategy.underlying, expiry)), None)
+    if not leg.type.is_option or strike is None:  # an expiry may list its future and no option yet
+        return Contract(underlying=strategy.underlying, expiry=expiry, type=ContractType.FUT)
     return Contract(underlying=strategy.underlying, expiry=expiry, type=leg.type, strike=strike)
