@@ -18,6 +18,7 @@ from option_baskets.adapters.aws.table import DynamoTable
 from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.domain.errors import Conflict, Invalid, Unavailable, Unclear
 from option_baskets.ports import Item, Put, TableName
+from option_baskets.store.unclear import commit_surely
 from tests.contract.engines import REGION, Engine, opened
 
 CONFIGURATIONS = TableName.CONFIGURATIONS
@@ -200,6 +201,18 @@ async def test_a_write_that_is_never_answered_is_unclear_even_if_the_last_word_w
     disturb(table, "TransactWriteItems", answer_lost(table), *[busy] * ATTEMPTS)
     with pytest.raises(Unclear, match="read what was to be written before deciding"):
         await table.commit([put("a")])
+
+
+async def test_an_unclear_write_is_read_before_it_is_repeated(table: DynamoTable) -> None:
+    busy = answer(400, "ThrottlingException")
+    sent = disturb(table, "TransactWriteItems", answer_lost(table), *[busy] * (ATTEMPTS - 1))
+    await commit_surely(table, [put("a", expected=0)])
+    assert len(sent) == ATTEMPTS
+    sent = disturb(table, "TransactWriteItems", *[answer(500, "InternalServerError")] * ATTEMPTS)
+    await commit_surely(table, [put("b", expected=0)])
+    assert len(sent) == ATTEMPTS + 1
+    assert len({request["ClientRequestToken"] for request in sent}) == 2
+    assert len((await table.query(CONFIGURATIONS, "u")).items) == 2
 
 
 async def test_a_read_that_is_never_answered_is_only_unavailable(table: DynamoTable) -> None:
