@@ -1,8 +1,10 @@
 """Templates: each is checked, fitted to every underlying, and traded on a simulated day."""
 
 import json
+from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,7 @@ from click.testing import CliRunner, Result
 
 from option_baskets.adapters.basket_file import load_basket_file, parse_basket
 from option_baskets.adapters.facts import load
-from option_baskets.adapters.feeds.canonical import write
 from option_baskets.adapters.feeds.recorded import RecordedFeed
-from option_baskets.adapters.feeds.simulated import SimulatedMarket
-from option_baskets.adapters.feeds.simulated.recording import record
 from option_baskets.adapters.templates import STEP, Template, template, templates
 from option_baskets.cli import main
 from option_baskets.cli.replaying import Replay
@@ -33,6 +32,13 @@ FOLDER = ROOT / "src" / "option_baskets" / "templates"
 FACTS = load()
 DAY = date(2026, 11, 18)
 """A Wednesday: the nearest expiry is in three trading days and monthly, so that weekly 0 and 1 and futures differ."""
+EXPIRY = date(2026, 11, 23)
+NAMED_FOR_A_RULE = {
+    *("momentum-straddle", "opening-range-breakout", "range-breakout-straddle"),
+    *("reentry-straddle", "rolling-strangle", "locked-straddle"),
+    *("positional-condor", "btst-call", "stbt-iron-butterfly", "expiry-straddle"),
+}
+"""What shows a rule shows it on one of the four trading days from DAY to EXPIRY, on which these are replayed."""
 NAMED_BY_THE_PLATFORM = {
     *("short-straddle", "long-straddle", "short-strangle", "long-strangle", "strip", "strap"),
     *("bull-call-spread", "bear-put-spread", "bull-put-spread", "bear-call-spread"),
@@ -44,34 +50,58 @@ NAMED_BY_THE_PLATFORM = {
 }
 
 
+WELL_KNOWN = [each for each in templates() if each.name not in NAMED_FOR_A_RULE]
+
+
 def baskets(*words: object) -> Result:
     return CliRunner(env={"COLUMNS": "116"}).invoke(main, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")
 def days(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("day")
-    write(record(SimulatedMarket(FACTS, DAY, seed=7, underlyings=("NIFTY",))), folder)
+    folder = tmp_path_factory.mktemp("days")
+    made = baskets("simulate", "--from", DAY, "--to", EXPIRY, "--seed", 7, "--out", folder)
+    assert made.exit_code == 0
     return folder
 
 
-@pytest.fixture(scope="module")
-def runs(days: Path) -> dict[str, dict[str, Any]]:
-    """What became of each template on the simulated day, by the name of its basket."""
+def replayed(days: Path, names: Iterable[str], last: date) -> list[dict[str, Any]]:
+    """The sessions of a replay of these templates from DAY on, as JSON has them."""
     replay = Replay.prepare(
         days,
-        sorted(FOLDER.glob("*.toml")),
+        [FOLDER / f"{name}.toml" for name in sorted(names)],
         first=DAY,
-        last=DAY,
+        last=last,
         slippage=Decimal(0),
         stale=None,
         with_charges=True,
         facts=None,
     )
-    session = json.loads(json.dumps(as_json(replay.run(None))))["sessions"][0]
-    assert session["alerts"] == []
-    assert session["refused"] == []
+    sessions: list[dict[str, Any]] = json.loads(json.dumps(as_json(replay.run(None))))["sessions"]
+    for session in sessions:
+        assert session["alerts"] == []
+        assert session["refused"] == []
+    return sessions
+
+
+@pytest.fixture(scope="module")
+def runs(days: Path) -> dict[str, dict[str, Any]]:
+    """What became of each well-known strategy on the simulated day, by the name of its basket."""
+    (session,) = replayed(days, {each.name for each in templates()} - NAMED_FOR_A_RULE, DAY)
     return {run["basket"]: run for run in session["runs"]}
+
+
+@pytest.fixture(scope="module")
+def shown(days: Path) -> dict[str, list[dict[str, Any]]]:
+    """By template the runs of the four days; one that was held over night has its legs of all of them."""
+    found: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in NAMED_FOR_A_RULE}
+    names = {template(name).basket.basket.name: name for name in NAMED_FOR_A_RULE}
+    for session in replayed(days, NAMED_FOR_A_RULE, EXPIRY):
+        for run in session["runs"]:
+            one = found[names[run["basket"]]]
+            before = one.get(run["entered_on"], {"legs": []})
+            one[run["entered_on"]] = run | {"legs": before["legs"] + run["legs"]}
+    return {name: [*one.values()] for name, one in found.items()}
 
 
 def test_the_well_known_strategies_are_there_under_their_names() -> None:
@@ -92,6 +122,10 @@ def test_an_installed_package_has_them() -> None:
     assert {f"option_baskets/templates/{each.name}.toml" for each in templates()} <= packed
 
 
+def test_those_named_for_a_rule_are_there() -> None:
+    assert {each.name for each in templates()} >= NAMED_FOR_A_RULE
+
+
 @pytest.mark.parametrize("each", templates(), ids=lambda each: each.name)
 class TestTemplate:
     def test_it_is_checked_and_says_when_it_is_used(self, each: Template) -> None:
@@ -100,27 +134,6 @@ class TestTemplate:
         assert first.startswith("# When ")
         assert first.endswith(".")
         assert not second.startswith("#")
-
-    def test_it_is_entered_and_closed_as_it_is_written(self, each: Template, runs: dict[str, dict[str, Any]]) -> None:
-        run = runs[each.basket.basket.name]
-        assert (run["status"], run["reason"]) == ("CLOSED", None)
-        traded = {leg["leg"]: leg for leg in run["legs"]}
-        for leg in each.strategy.legs:
-            assert traded[leg.id]["side"] == leg.side
-            assert traded[leg.id]["contract"]["type"] == leg.type
-            assert traded[leg.id]["lots"] == leg.ratio
-            assert traded[leg.id]["exit_reason"] in {"time", "stop", "target"}
-        assert len(run["legs"]) == len(each.strategy.legs)
-        expiries = {leg["contract"]["expiry"] for leg in run["legs"]}
-        assert len(expiries) == len({each.strategy.expiry_rule(leg) for leg in each.strategy.legs})
-
-    def test_its_wings_stand_where_it_says(self, each: Template, runs: dict[str, dict[str, Any]]) -> None:
-        strikes = {leg["leg"]: leg["contract"]["strike"] for leg in runs[each.basket.basket.name]["legs"]}
-        for leg in each.strategy.legs:
-            if leg.strike is not None and leg.strike.rule is StrikeRule.OF_LEG:
-                assert leg.strike.points is not None
-                away = (Decimal(strikes[leg.id]) - Decimal(strikes[leg.strike.leg])) * leg.type.out_of_money
-                assert away == leg.strike.points
 
     def test_it_fits_every_underlying_in_as_many_steps(self, each: Template) -> None:
         for underlying in FACTS.names:
@@ -137,6 +150,124 @@ class TestTemplate:
                 assert theirs.strike.points is not None
                 assert mine.strike.points % STEP == 0
                 assert theirs.strike.points / step == mine.strike.points / STEP
+
+
+@pytest.mark.parametrize("each", WELL_KNOWN, ids=lambda each: each.name)
+def test_it_is_entered_and_closed_as_it_is_written(each: Template, runs: dict[str, dict[str, Any]]) -> None:
+    run = runs[each.basket.basket.name]
+    assert (run["status"], run["reason"]) == ("CLOSED", None)
+    traded = {leg["leg"]: leg for leg in run["legs"]}
+    for leg in each.strategy.legs:
+        assert traded[leg.id]["side"] == leg.side
+        assert traded[leg.id]["contract"]["type"] == leg.type
+        assert traded[leg.id]["lots"] == leg.ratio
+        assert traded[leg.id]["exit_reason"] in {"time", "stop", "target"}
+    assert len(run["legs"]) == len(each.strategy.legs)
+    expiries = {leg["contract"]["expiry"] for leg in run["legs"]}
+    assert len(expiries) == len({each.strategy.expiry_rule(leg) for leg in each.strategy.legs})
+
+
+@pytest.mark.parametrize("each", WELL_KNOWN, ids=lambda each: each.name)
+def test_its_wings_stand_where_it_says(each: Template, runs: dict[str, dict[str, Any]]) -> None:
+    strikes = {leg["leg"]: leg["contract"]["strike"] for leg in runs[each.basket.basket.name]["legs"]}
+    for leg in each.strategy.legs:
+        if leg.strike is not None and leg.strike.rule is StrikeRule.OF_LEG:
+            assert leg.strike.points is not None
+            away = (Decimal(strikes[leg.id]) - Decimal(strikes[leg.strike.leg])) * leg.type.out_of_money
+            assert away == leg.strike.points
+
+
+def _legs(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [leg for run in runs for leg in run["legs"]]
+
+
+def _at(leg: dict[str, Any], what: str) -> str:
+    """The time of day."""
+    return datetime.fromisoformat(leg[what]).strftime("%H:%M")
+
+
+class TestOfARule:
+    """Each template that is named for a rule has the rule at work on one of four made-up days."""
+
+    def test_all_are_entered_and_over(self, shown: dict[str, list[dict[str, Any]]]) -> None:
+        for name, found in shown.items():
+            assert found, name
+            over = [run for run in found if run["entered_on"] != EXPIRY.isoformat() or name != "btst-call"]
+            assert {run["status"] for run in over} == {"CLOSED"}
+
+    def test_reentry_straddle_comes_again_at_its_cost(self, shown: dict[str, list[dict[str, Any]]]) -> None:
+        again = 0
+        for run in shown["reentry-straddle"]:
+            first = {leg["leg"]: leg for leg in run["legs"] if leg["entry_number"] == 0}
+            for leg in _legs([run]):
+                if leg["entry_number"] > 0:
+                    again += 1
+                    assert leg["contract"] == first[leg["leg"]]["contract"]
+                    assert leg["entry_number"] <= 2
+                    assert _at(leg, "entry_time") < "14:30"
+        assert again >= 3
+
+    def test_momentum_straddle_sells_what_fell_and_leaves_the_rest(
+        self, shown: dict[str, list[dict[str, Any]]]
+    ) -> None:
+        runs = shown["momentum-straddle"]
+        assert all(_at(leg, "entry_time") > "09:20" for leg in _legs(runs))
+        assert {missed["reason"] for run in runs for missed in run["not_traded"]} == {"not_triggered"}
+
+    def test_opening_range_breakout_buys_after_its_range_alone(self, shown: dict[str, list[dict[str, Any]]]) -> None:
+        legs = _legs(shown["opening-range-breakout"])
+        assert all(_at(leg, "entry_time") > "09:45" for leg in legs)
+        assert "trail" in {leg["exit_reason"] for leg in legs}
+
+    def test_range_breakout_straddle_buys_both_sides_at_one_strike_of_the_break(
+        self, shown: dict[str, list[dict[str, Any]]]
+    ) -> None:
+        for run in shown["range-breakout-straddle"]:
+            call, put = run["legs"]
+            assert call["entry_time"] == put["entry_time"]
+            assert call["contract"]["strike"] == put["contract"]["strike"]
+            assert _at(call, "entry_time") > "10:15"
+
+    def test_locked_straddle_is_left_by_its_lock(self, shown: dict[str, list[dict[str, Any]]]) -> None:
+        assert "lock" in {leg["exit_reason"] for leg in _legs(shown["locked-straddle"])}
+
+    def test_rolling_strangle_sells_further_out_when_a_side_is_stopped(
+        self, shown: dict[str, list[dict[str, Any]]]
+    ) -> None:
+        rolled = 0
+        for run in shown["rolling-strangle"]:
+            legs = {leg["leg"]: leg for leg in run["legs"]}
+            for side in ("call", "put"):
+                woken = legs.get(f"further-{side}")
+                assert (woken is not None) == (legs[side]["exit_reason"] == "stop")
+                if woken is not None:
+                    rolled += 1
+                    assert woken["entry_time"] == legs[side]["exit_time"]
+        assert rolled >= 3
+
+    def test_positional_condor_is_held_from_three_days_before_expiry_to_one(
+        self, shown: dict[str, list[dict[str, Any]]]
+    ) -> None:
+        (run,) = shown["positional-condor"]
+        assert run["entered_on"] == DAY.isoformat()
+        assert {leg["exit_time"] for leg in run["legs"]} == {"2026-11-20T15:15:00+05:30"}
+        assert len(run["legs"]) == 4
+
+    @pytest.mark.parametrize("name", ["btst-call", "stbt-iron-butterfly"])
+    def test_overnight_templates_are_left_the_next_trading_day(
+        self, name: str, shown: dict[str, list[dict[str, Any]]]
+    ) -> None:
+        days = ["2026-11-18", "2026-11-19", "2026-11-20", "2026-11-23"]
+        next_day = dict(pairwise(days))
+        over = [run for run in shown[name] if run["status"] == "CLOSED"]
+        assert [run["entered_on"] for run in over] == days[:-1]
+        for run in over:
+            assert {leg["exit_time"][:10] for leg in run["legs"]} == {next_day[run["entered_on"]]}
+
+    def test_expiry_straddle_settles_what_its_stops_leave(self, shown: dict[str, list[dict[str, Any]]]) -> None:
+        (run,) = shown["expiry-straddle"]
+        assert run["entered_on"] == EXPIRY.isoformat()
+        assert {leg["exit_reason"] for leg in run["legs"]} == {"stop", "expiry"}
 
 
 def test_calendars_and_diagonals_trade_two_expiries_with_the_later_one_bought(runs: dict[str, dict[str, Any]]) -> None:
@@ -170,7 +301,7 @@ def test_legs_chosen_by_delta_have_the_nearest_delta_of_their_chain(
     closes = datetime.combine(expiry, time(15, 40), IST)
     years = (closes - snapshot.at) / timedelta(days=365)
     seen = 0
-    for each in templates():
+    for each in WELL_KNOWN:
         traded = {leg["leg"]: Decimal(leg["contract"]["strike"] or 0) for leg in runs[each.basket.basket.name]["legs"]}
         for leg in each.strategy.legs:
             if leg.strike is None or leg.strike.rule is not StrikeRule.DELTA:
