@@ -5,7 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -71,7 +71,8 @@ class Embedded:
 
     ``threaded`` and ``durable`` are for real time; simulated time wants neither thread nor fsync to decide anything.
     ``exchange`` may be one that lives elsewhere. ``second_path`` is the file that is written while the tables cannot
-    be, best on another disk.
+    be, best on another disk. ``kills_every``: how often, in market time, the kill switches that
+    others throw are looked at besides at the stop checks; None where nobody can throw one while a day goes on.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Embedded:
         pace: Pace | None = None,
         exchange: PaperExchange | None = None,
         second_path: Path | None = None,
+        kills_every: timedelta | None = None,
     ) -> None:
         data.mkdir(parents=True, exist_ok=True)
         self.facts = facts
@@ -114,6 +116,7 @@ class Embedded:
         self._market = market
         self._rate = rate
         self._pace = pace or Pace()
+        self._kills_every = kills_every
 
     async def adopt(self, files: Iterable[BasketFile], *, actor: str = ENGINE) -> tuple[str, ...]:
         """Make the stored plans of the local user those of the files; what is equal is left as it is.
@@ -122,7 +125,7 @@ class Embedded:
         watched. Returns the names of those. Every edit is in the history as the ``actor``'s.
         """
         editor = Editor(actor=actor, cause="files", now=self.clock.now)
-        books = Books(self.table, editor=editor)
+        books = Books(self.table, health=self.health, editor=editor)
         await self.table.take_up()
         files = tuple(files)
         names = Counter(file.basket.id for file in files)
@@ -189,7 +192,7 @@ class Embedded:
                 trading.start(trading.alert(user, "handler_failed", message, level=Level.CRITICAL), name="alert")
 
         bus = InProcessBus(failed)
-        day = TradingDay(trading=trading, bus=bus, cadence=self.cadence, watch=watch)
+        day = TradingDay(trading=trading, bus=bus, cadence=self.cadence, watch=watch, kills_every=self._kills_every)
         self._tell_of_the_store(day)
         bus.subscribe(EventType.REFRESH_MARKET_DATA, self._match_resting_orders)
         day.subscribe()

@@ -39,6 +39,7 @@ def approved(trading: Trading, run: Run, entry: Entry, snapshot: Snapshot) -> En
     for account in dict.fromkeys(accounts):
         intents = [order.intent for order in entry.orders if order.intent.account == account]
         try:
+            _refuse_killed(trading, run, account)
             _refuse_strangers(trading, run, entry, account)
             approve_entries(intents, _exposure(trading, run, entry, account, snapshot))
             for intent in intents:
@@ -62,6 +63,13 @@ def approved(trading: Trading, run: Run, entry: Entry, snapshot: Snapshot) -> En
         first, *_ = refused.values()
         raise Refused(first.reason, "; ".join(dict.fromkeys(map(str, refused.values()))))
     return left
+
+
+def _refuse_killed(trading: Trading, run: Run, account: str) -> None:
+    """Raises Refused: the kill switch is on."""
+    kill = trading.guard.killed(run, account)
+    if kill is not None:
+        raise Refused(Reason.KILLED, f"{kill.told}; nothing is entered on {account} until it is armed again")
 
 
 def _refuse_strangers(trading: Trading, run: Run, entry: Entry, account: str) -> None:

@@ -19,6 +19,7 @@ from option_baskets.engine.desk import AccountKey
 from option_baskets.engine.emitter import Emitter
 from option_baskets.engine.entry import enter
 from option_baskets.engine.gate import Gate
+from option_baskets.engine.kills import watch as watch_kills
 from option_baskets.engine.losses import carry_over
 from option_baskets.engine.messages import ENTER_RUN
 from option_baskets.engine.overnight import hand_on, settle_expired, take_over
@@ -51,6 +52,8 @@ class TradingDay:
     bus: Bus
     cadence: Cadence
     watch: Watch = lambda _, __: None
+    kills_every: timedelta | None = None
+    """How often, in market time, kill switches are looked at besides at every stop check; None: never."""
     _checked: datetime | None = None
     _waiting: asyncio.Condition | None = None
     _stopping: asyncio.Event | None = None
@@ -66,8 +69,8 @@ class TradingDay:
         """Trade one session and return how many events of each type it had. After a restart it goes on where it was."""
         trading = self.trading
         trading.session = session
-        trading.desk.approve_by(Gate(trading))
         trading.desk.trade_until(session.close)
+        trading.desk.approve_by(Gate(trading))
         self._waiting = asyncio.Condition()
         self._stopping = asyncio.Event()
         emitter = Emitter(self.bus, trading.books, self.cadence, session)
@@ -80,14 +83,17 @@ class TradingDay:
         await note_beginning(trading, resumed=self._checked is not None)
         await recover(trading)
         await take_over(trading)
-        worker = asyncio.create_task(self._work(), name="queue worker")
+        workers = [asyncio.create_task(self._work(), name="queue worker")]
+        if self.kills_every is not None:
+            workers.append(asyncio.create_task(watch_kills(trading, self.kills_every), name="kill switches"))
         try:
             timer = ticks(session, trading.clock, self.cadence, resume_after=self._checked)
-            await self._unless_stopped(self._to_the_close(session, timer, emitter, worker))
+            await self._unless_stopped(self._to_the_close(session, timer, emitter, workers))
         finally:
-            worker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await worker
+            for worker in workers:
+                worker.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await worker
             for listener in listeners:
                 listener.cancel()
             await asyncio.gather(*listeners, return_exceptions=True)
@@ -128,9 +134,9 @@ class TradingDay:
         session: Session,
         timer: AsyncIterator[tuple[Tick, ...]],
         emitter: Emitter,
-        worker: asyncio.Task[None],
+        workers: Sequence[asyncio.Task[None]],
     ) -> None:
-        await self._drive(timer, emitter, worker)
+        await self._drive(timer, emitter, workers)
         await self.trading.clock.sleep_until(session.close)
         await self.trading.settled()
 
@@ -153,14 +159,15 @@ class TradingDay:
             updates = broker.updates()
 
     async def _drive(
-        self, timer: AsyncIterator[tuple[Tick, ...]], emitter: Emitter, worker: asyncio.Task[None]
+        self, timer: AsyncIterator[tuple[Tick, ...]], emitter: Emitter, workers: Sequence[asyncio.Task[None]]
     ) -> None:
         async for due in timer:
             await emitter.emit(due)
             await self._passed(due[-1].at)
             self.watch(due[-1].at, self.trading.runs.in_hand())
-            if worker.done():
-                worker.result()
+            for worker in workers:
+                if worker.done():
+                    worker.result()
 
     async def _passed(self, at: datetime) -> None:
         assert self._waiting is not None

@@ -45,25 +45,38 @@ async def close(trading: Trading, key: RunKey, account: str) -> None:
 
 async def _close(trading: Trading, key: RunKey, account: str) -> None:
     wait = _AGAIN_AFTER
+    cancelled: set[str] = set()
     while _to_close(trading, key, account):
         await _hold(trading, key, account)
         await _tell_of_late_fills(trading, key, account)
-        await _cancel_contrary(trading, key, account)
+        if _is_killed(trading, key, account):
+            _cancel_beside(trading, key, account, cancelled)
+        else:
+            await _cancel_contrary(trading, key, account)
         for turn in _TURNS:
             held = [position for position in _to_close(trading, key, account) if position.excess]
             if any(_turn(position) < turn for position in held):
                 break
+            if turn and any(order.intent.side is Side.SELL for order in _contrary(trading, key, account)):
+                break  # killed: a short that may still be filled keeps its cover
             await _wave(trading, key, [position for position in held if _turn(position) == turn])
         now = trading.clock.now()
-        if now >= trading.close_of_day() or not any(each.excess for each in _to_close(trading, key, account)):
+        left = any(each.excess for each in _to_close(trading, key, account))
+        if now >= trading.close_of_day() or not (left or _contrary(trading, key, account)):
             break
         await trading.clock.sleep_until(now + wait)
-        wait = min(2 * wait, _AGAIN_AT_MOST)
+        wait = min(2 * wait, _AGAIN_AT_MOST) if left else _AGAIN_AFTER
     await _give_up(trading, key, account)
 
 
+def _is_killed(trading: Trading, key: RunKey, account: str) -> bool:
+    return trading.guard.killed(trading.runs.get(key), account) is not None
+
+
 async def _hold(trading: Trading, key: RunKey, account: str) -> None:
-    """Wait out a halt of the market, and say so; what is held is sent at the instant it reopens."""
+    """Wait for the open, and wait out a halt of the market, and say so; what is held is sent when it (re)opens."""
+    if trading.session is not None and trading.clock.now() < trading.session.open:
+        await trading.clock.sleep_until(trading.session.open)
     while (halt := trading.halt_at(trading.clock.now())) is not None:
         strategy = trading.runs.get(key).strategy
         message = f"trading is halted: an exit of {strategy.name} on {account} is held until {halt.close:%H:%M}"
@@ -106,6 +119,12 @@ def accounts_closing(trading: Trading, key: RunKey) -> list[str]:
     return [account for account in accounts if any(position.excess for position in _to_close(trading, key, account))]
 
 
+def accounts_ending(trading: Trading, key: RunKey) -> list[str]:
+    """Accounts on which something is marked to be closed and still held, or may still be filled."""
+    accounts = dict.fromkeys(position.account for position in trading.runs.get(key).positions)
+    return [account for account in accounts if _to_close(trading, key, account)]
+
+
 def _to_close(trading: Trading, key: RunKey, account: str) -> list[LegPosition]:
     """Positions of which something is to be closed, or would be if it were filled, and whose contracts still trade."""
     now = trading.clock.now()
@@ -121,17 +140,31 @@ def _marked(trading: Trading, key: RunKey, account: str) -> list[LegPosition]:
     ]
 
 
-async def _cancel_contrary(trading: Trading, key: RunKey, account: str) -> None:
-    """End what works against the closing: entries that would fill more, exits of what is turned round already."""
+def _contrary(trading: Trading, key: RunKey, account: str) -> list[Order]:
+    """What works against the closing: entries that would fill more, exits of what is turned round already."""
     closing = {position.key: _exit_side(position) for position in _to_close(trading, key, account)}
-    working = [
+    return [
         order
         for order in trading.desk.of_run(key)
         if not order.state.is_final
         and (place := (order.intent.leg, order.intent.account, order.intent.entry_number)) in closing
         and (order.intent.action is Action.ENTER or order.intent.side is not closing[place])
     ]
+
+
+async def _cancel_contrary(trading: Trading, key: RunKey, account: str) -> None:
+    """End what works against the closing, before anything is closed."""
+    working = _contrary(trading, key, account)
     await asyncio.gather(*(trading.desk.cancel(order, Urgency.EXIT, Reason.CANCELLED) for order in working))
+
+
+def _cancel_beside(trading: Trading, key: RunKey, account: str, cancelled: set[str]) -> None:
+    """The same for the kill switch, which does not wait for slow answers: known fills are closed meanwhile."""
+    for order in _contrary(trading, key, account):
+        if order.intent.id not in cancelled:
+            cancelled.add(order.intent.id)
+            work = trading.desk.cancel(order, Urgency.KILL, Reason.KILLED)
+            trading.start(work, name=f"cancel {order.intent.id}", user_id=key[0])
 
 
 async def _wave(trading: Trading, key: RunKey, positions: Sequence[LegPosition]) -> None:
@@ -149,18 +182,30 @@ async def _wave(trading: Trading, key: RunKey, positions: Sequence[LegPosition])
     exits = [order for position in positions for order in _exits(trading, key, position) if not order.state.is_final]
     if not exits:
         return
-    urgency = urgency_of_exit(_exit_side(positions[0]))
+    account, side = positions[0].account, _exit_side(positions[0])
+    urgency = Urgency.KILL if _is_killed(trading, key, account) else urgency_of_exit(side)
     await desk.send([order for order in exits if order.state is OrderState.CREATED], urgency)
     ids = [order.intent.id for order in exits]
     until = min(trading.close_of_day(), *(trading.last_trade(position.contract) for position in positions))
     while not await desk.final_by(ids, clock.now() + trading.pace.chase_every):
-        if clock.now() >= until or any(desk.orders[each].repricings >= trading.pace.chases_an_order for each in ids):
+        working = [desk.orders[intent] for intent in ids if not desk.orders[intent].state.is_final]
+        if clock.now() >= until or any(each.repricings >= trading.pace.chases_an_order for each in working):
+            break
+        if _is_killed(trading, key, account) and _others_wait(trading, key, positions):
             break
         snapshot = await trading.market.snapshot(clock.now())
-        working = [desk.orders[intent] for intent in ids if not desk.orders[intent].state.is_final]
         await asyncio.gather(*(chase(trading, order, snapshot, urgency) for order in working))
     working = [desk.orders[intent] for intent in ids if not desk.orders[intent].state.is_final]
     await asyncio.gather(*(desk.cancel(order, urgency, Reason.NOT_FILLED) for order in working))
+
+
+def _others_wait(trading: Trading, key: RunKey, wave: Sequence[LegPosition]) -> bool:
+    """Something of the account that goes no later than this wave is held as well, and nothing closes it."""
+    own, turn = {position.key for position in wave}, _turn(wave[0])
+    return any(
+        position.excess and position.key not in own and _turn(position) <= turn
+        for position in _to_close(trading, key, wave[0].account)
+    )
 
 
 def _exits(trading: Trading, key: RunKey, position: LegPosition) -> list[Order]:

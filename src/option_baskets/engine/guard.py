@@ -1,9 +1,10 @@
-"""What limits have ended today, held as the store has it."""
+"""What limits have ended today and what is killed, held as the store has it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from option_baskets.domain.kill import Kill, Killed, killed_with
 from option_baskets.domain.losses import HighWater, Over, Subject, subjects
 from option_baskets.domain.run import Run
 from option_baskets.engine.runs import RunKey
@@ -16,6 +17,8 @@ class Guard:
 
     fences: dict[tuple[str, Subject], Fence] = field(default_factory=dict)
     """(user, what is fenced) → the fence."""
+    kills: dict[tuple[str, Killed], Kill] = field(default_factory=dict)
+    """(user, what is killed) → the switch that is thrown; they outlast the day."""
     highs: dict[tuple[str, str], HighWater] = field(default_factory=dict)
     """(user, basket) → how high it has been; of baskets with a limit on their fall."""
     accrued: dict[RunKey, tuple[int, dict[str, Decimal]]] = field(default_factory=dict)
@@ -33,3 +36,10 @@ class Guard:
             if (run.user_id, subject) in self.fences:
                 return subject[0]
         return None
+
+    def killed(self, run: Run, account: str) -> Kill | None:
+        """What has killed the account's part of a run, the widest first."""
+        if not self.kills:
+            return None
+        subjects = killed_with(run.basket.id, run.strategy.id, account)
+        return next((kill for each in subjects if (kill := self.kills.get((run.user_id, each))) is not None), None)

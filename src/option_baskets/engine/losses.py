@@ -28,16 +28,13 @@ from option_baskets.domain.losses import (
 )
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.money import ZERO, rupees
-from option_baskets.domain.rules import ExitDemanded, step
-from option_baskets.domain.run import Run, RunStatus, settled
+from option_baskets.domain.run import Run
 from option_baskets.domain.session import IST
 from option_baskets.engine.accruals import accrued
-from option_baskets.engine.exit import close
+from option_baskets.engine.ending import accounts_standing, end_part
 from option_baskets.engine.report import charges_of
 from option_baskets.engine.runs import RunKey
-from option_baskets.engine.schedule import refusal_of
 from option_baskets.engine.trading import Trading
-from option_baskets.ports import Write
 from option_baskets.store.records import Alert, Fence, Level, Occurrence, What
 
 LOG = logging.getLogger(__name__)
@@ -159,30 +156,10 @@ def _told(breach: Breach, runs: Sequence[Run]) -> str:
 
 async def _close_fenced(trading: Trading, run: Run, snapshot: Snapshot) -> None:
     """Close what the run holds, works on or waits for where its day has ended."""
-    key = (run.user_id, run.id)
-    for account in _accounts_standing(run):
+    for account in accounts_standing(run):
         over = trading.guard.stopped(run, account)
-        if over is None:
-            continue
-        demand = ExitDemanded(at=snapshot.at, reason=EXIT_REASONS[over], account=account)
-
-        def demanded(run: Run, demand: ExitDemanded = demand) -> tuple[Run, Sequence[Write]]:
-            after = step(run, demand, snapshot)[0]
-            after = run if after is run else settled(after)
-            if after.status is RunStatus.SKIPPED:  # all it did was wait
-                return after, [trading.books.put_refusal(refusal_of(after, snapshot.at))]
-            return after, ()
-
-        await trading.runs.change(key, demanded, snapshot)
-        trading.start(close(trading, key, account), name=f"close {run.id} on {account}", user_id=run.user_id)
-
-
-def _accounts_standing(run: Run) -> list[str]:
-    """Accounts on which something is held, worked on or waited for and is not being closed."""
-    if run.status.is_over or run.status is RunStatus.SCHEDULED:
-        return []
-    held = [each.account for each in run.positions if each.exit_reason is None and (each.open or not each.entry_final)]
-    return list(dict.fromkeys([*held, *(each.account for each in run.pending)]))
+        if over is not None:
+            await end_part(trading, (run.user_id, run.id), account, EXIT_REASONS[over], snapshot)
 
 
 # ---------------------------------------------------------------- the highest of a basket

@@ -107,13 +107,20 @@ async def _waves_of(trading: Trading, batch: Batch) -> Reason | None:
     for (urgency, intended), (next_urgency, following) in pairwise(waves):
         wave = _still_meant(trading, batch, [desk.orders[order.intent.id] for order in intended], reason)
         dropped = [order for order in intended if order.intent.id not in {each.intent.id for each in wave}]
-        why = reason or (Reason.CANCELLED if batch.is_closing(trading) else Reason.NOT_COVERED)
+        why = reason or _dropped_for(trading, batch)
         await asyncio.gather(*(desk.cancel(desk.orders[order.intent.id], urgency, why) for order in dropped))
         if wave:
             with desk.begin_after(wave, following, next_urgency, deadline):
                 await _fill(trading, batch, wave, urgency, deadline)
         reason = reason or _failure(trading, batch, intended)
     return reason
+
+
+def _dropped_for(trading: Trading, batch: Batch) -> Reason:
+    """Why a wave that nothing has failed before is not sent."""
+    if trading.guard.killed(trading.runs.get(batch.key), batch.account) is not None:
+        return Reason.KILLED
+    return Reason.CANCELLED if batch.is_closing(trading) else Reason.NOT_COVERED
 
 
 async def _fill(trading: Trading, batch: Batch, wave: Sequence[Order], urgency: Urgency, deadline: datetime) -> None:

@@ -9,6 +9,7 @@ from option_baskets.domain.session import IST
 from option_baskets.engine.desk import AccountKey
 from option_baskets.engine.duplicates import remember_alerts
 from option_baskets.engine.exit import accounts_closing, close
+from option_baskets.engine.kills import take_up as take_up_kills
 from option_baskets.engine.later import accounts_entering, enter_due
 from option_baskets.engine.losses import take_up
 from option_baskets.engine.reconcile import look_at
@@ -26,6 +27,7 @@ async def recover(trading: Trading) -> None:
     for user_id in users:
         await _take_up_orders(trading, user_id)
     await remember_alerts(trading)
+    await take_up_kills(trading)
     await asyncio.gather(*(_recover_account(trading, account) for account in trading.desk.brokers))
 
 

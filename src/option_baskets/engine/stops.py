@@ -14,6 +14,7 @@ from option_baskets.domain.rules import Check, Close, ExitDemanded, step
 from option_baskets.domain.run import Run, RunStatus, settled
 from option_baskets.engine.accruals import accrued
 from option_baskets.engine.exit import accounts_closing, close
+from option_baskets.engine.kills import close_killed
 from option_baskets.engine.later import start_entering
 from option_baskets.engine.losses import check_losses
 from option_baskets.engine.runs import RunKey
@@ -30,6 +31,7 @@ async def check_stops(trading: Trading, event: Event) -> None:
     A run whose check fails keeps no other from its stops.
     """
     snapshot = await trading.market.snapshot(event.at)
+    await close_killed(trading, snapshot)
     await check_losses(trading, snapshot)
     for changed, now in trading.runs.changed():
         trading.screen.take_up(changed, now)

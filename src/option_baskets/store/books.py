@@ -2,11 +2,13 @@
 
 from option_baskets.store.guards import Guards
 from option_baskets.store.journal import Journal
+from option_baskets.store.kills import Kills
 from option_baskets.store.plans import Plans
 from option_baskets.store.records import (
     Alert,
     DueStrategy,
     Fence,
+    Leave,
     Level,
     MarketRecord,
     Plan,
@@ -21,6 +23,7 @@ __all__ = [
     "Books",
     "DueStrategy",
     "Fence",
+    "Leave",
     "Level",
     "MarketRecord",
     "Plan",
@@ -30,9 +33,9 @@ __all__ = [
 ]
 
 
-class Books(Plans, Runs, Journal, Guards):
-    """Plans (what users wrote and when it is due), runs (what is open), the journal (what happened) and guards (what
-    limits left behind).
+class Books(Plans, Runs, Journal, Guards, Kills):
+    """Plans (what users wrote and when it is due), runs (what is open), the journal (what happened), guards (what
+    limits left behind) and kill switches.
 
     A value's ``version`` is the stored one it was read as; every save returns the value with its new version.
     ``put_…`` methods only make writes, for a ``commit`` or as extra writes of ``claim`` and ``save_run``.
