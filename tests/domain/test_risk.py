@@ -1,6 +1,7 @@
 """Approval of entries: all of an account's or none, at a limit and beyond it."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -9,9 +10,12 @@ from hypothesis import strategies as st
 
 from option_baskets.domain.allocation import AllocationLimits
 from option_baskets.domain.errors import Refused
+from option_baskets.domain.facts import Span
+from option_baskets.domain.market import Quote
 from option_baskets.domain.reasons import Reason
-from option_baskets.domain.risk import Exposure, approve, approve_entries
-from tests.engine.plans import instant, order, run
+from option_baskets.domain.risk import Exposure, Far, Moment, approve, approve_entries, require_sendable
+from option_baskets.domain.session import Window, session_of
+from tests.engine.plans import DAY, instant, order, run
 
 INTENTS = [replace(order(run(), instant("09:20")).intent, id=f"intent-{number}") for number in range(3)]
 LIMITS = AllocationLimits(
@@ -46,6 +50,68 @@ def test_what_just_reaches_every_limit_is_approved_whole() -> None:
 def test_one_limit_passed_refuses_all_of_them(beyond: dict[str, object], reason: Reason, told: str) -> None:
     with pytest.raises(Refused, match=told) as refused:
         approve_entries(INTENTS, replace(AT_ITS_LIMITS, **beyond))  # type: ignore[arg-type]
+    assert refused.value.reason is reason
+
+
+# ---------------------------------------------------------------- at the moment of sending
+
+AT = instant("10:00")
+ENTRY = replace(INTENTS[0], limit=Decimal(101))
+MOMENT = Moment(
+    at=AT,
+    quote=Quote(last=Decimal(100), as_of=AT - timedelta(seconds=60)),
+    stale_after=timedelta(seconds=60),
+    trades_until=instant("15:30"),
+    session=replace(
+        session_of(DAY, Span.parse("09:15-15:30")), halts=(Window(open=instant("11:00"), close=instant("11:45")),)
+    ),
+)
+LATER = timedelta(microseconds=1)
+
+
+def moved(at: datetime, quote: Quote | None = MOMENT.quote) -> Moment:
+    """The moment at another time, with a price as old as before."""
+    return replace(MOMENT, at=at, quote=quote and replace(quote, as_of=at - timedelta(seconds=60)))
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        MOMENT,
+        moved(instant("09:15")),
+        moved(instant("11:00") - LATER),
+        moved(instant("11:45")),
+        moved(instant("15:30") - LATER),
+        replace(moved(instant("03:00")), session=None),
+    ],
+)
+@pytest.mark.parametrize("limit", ["75", "101", "125"])
+def test_an_entry_leaves_in_trading_hours_at_a_known_price_with_a_near_limit(moment: Moment, limit: str) -> None:
+    require_sendable(replace(ENTRY, limit=Decimal(limit)), moment, Far())
+
+
+@pytest.mark.parametrize(
+    ("moment", "limit", "reason", "told"),
+    [
+        (moved(instant("09:15") - LATER), "101", Reason.SESSION_CLOSED, "does not trade in PRE_OPEN"),
+        (moved(instant("15:30")), "101", Reason.SESSION_CLOSED, "does not trade in CLOSED"),
+        (replace(MOMENT, trades_until=AT), "101", Reason.SESSION_CLOSED, "has stopped trading at 10:00"),
+        (moved(instant("11:00")), "101", Reason.MARKET_HALTED, "halted from 11:00 to 11:45"),
+        (replace(MOMENT, quote=None), "101", Reason.NO_QUOTE, "has no price any more"),
+        (replace(MOMENT, at=AT + LATER), "101", Reason.STALE_QUOTE, "60 s old, over 60 s"),
+        (MOMENT, "125.05", Reason.PRICE_FAR, "25.05 from its last price 100, more than 25"),
+        (MOMENT, "74.95", Reason.PRICE_FAR, "25.05 from its last price 100, more than 25"),
+        (
+            moved(AT, Quote(last=Decimal(2), as_of=AT)),
+            "7.05",
+            Reason.PRICE_FAR,
+            "5.05 from its last price 2, more than 5",
+        ),
+    ],
+)
+def test_an_entry_that_may_not_leave_says_why(moment: Moment, limit: str, reason: Reason, told: str) -> None:
+    with pytest.raises(Refused, match=told) as refused:
+        require_sendable(replace(ENTRY, limit=Decimal(limit)), moment, Far())
     assert refused.value.reason is reason
 
 

@@ -47,8 +47,10 @@ class Gate:
         Raises:
             Refused: it is an entry that has waited, and may not leave any more; that is recorded.
         """
+        if intent.action is Action.EXIT:
+            return approve(intent)
         now = self._trading.clock.now()
-        if intent.action is Action.EXIT or abs(now - intent.decided_at) <= LOOK_AGAIN:
+        if abs(now - intent.decided_at) <= LOOK_AGAIN:
             return approve(intent)
         if self._seen is None or abs(now - self._seen.at) > LOOK_AGAIN:
             self._seen = await self._trading.market.snapshot(now)
