@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -50,11 +51,13 @@ SECOND_PATH_FILE = "second-path.jsonl"
 def spare_the_collector() -> None:
     """For a process that trades for hours: leave what is loaded out of garbage collection, and look seldom at the rest.
 
-    A burst of orders makes many values that all live on; collecting after every 700 of them takes half its time.
+    A burst of orders makes many values that all live on; collecting after every 700 of them takes half its time. And
+    the threads that write wait ten times less for a busy event loop: a commit takes the interpreter back six times.
     """
     gc.collect()
     gc.freeze()
     gc.set_threshold(200_000, 50, 100)
+    sys.setswitchinterval(0.0005)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
