@@ -60,6 +60,7 @@ ENTRY = replace(INTENTS[0], limit=Decimal(101))
 MOMENT = Moment(
     at=AT,
     quote=Quote(last=Decimal(100), as_of=AT - timedelta(seconds=60)),
+    known_at=AT,
     stale_after=timedelta(seconds=60),
     trades_until=instant("15:30"),
     session=replace(
@@ -71,7 +72,7 @@ LATER = timedelta(microseconds=1)
 
 def moved(at: datetime, quote: Quote | None = MOMENT.quote) -> Moment:
     """The moment at another time, with a price as old as before."""
-    return replace(MOMENT, at=at, quote=quote and replace(quote, as_of=at - timedelta(seconds=60)))
+    return replace(MOMENT, at=at, known_at=at, quote=quote and replace(quote, as_of=at - timedelta(seconds=60)))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_an_entry_leaves_in_trading_hours_at_a_known_price_with_a_near_limit(mom
         (replace(MOMENT, trades_until=AT), "101", Reason.SESSION_CLOSED, "has stopped trading at 10:00"),
         (moved(instant("11:00")), "101", Reason.MARKET_HALTED, "halted from 11:00 to 11:45"),
         (replace(MOMENT, quote=None), "101", Reason.NO_QUOTE, "has no price any more"),
-        (replace(MOMENT, at=AT + LATER), "101", Reason.STALE_QUOTE, "60 s old, over 60 s"),
+        (replace(MOMENT, known_at=AT + LATER), "101", Reason.STALE_QUOTE, "60 s old, over 60 s"),
         (MOMENT, "125.05", Reason.PRICE_FAR, "25.05 from its last price 100, more than 25"),
         (MOMENT, "74.95", Reason.PRICE_FAR, "25.05 from its last price 100, more than 25"),
         (

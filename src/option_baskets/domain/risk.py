@@ -76,6 +76,8 @@ class Moment:
 
     at: datetime
     quote: Quote | None
+    known_at: datetime
+    """The instant of the snapshot the quote is from."""
     stale_after: timedelta
     """The age beyond which a quote may not decide an entry."""
     trades_until: datetime
@@ -94,7 +96,7 @@ def require_sendable(intent: Intent, moment: Moment, far: Far) -> None:
     _require_trading(name, moment)
     if quote is None:
         raise Refused(Reason.NO_QUOTE, f"{name} has no price any more")
-    age = quote.age(moment.at)
+    age = quote.age(moment.known_at)
     if age > moment.stale_after:
         raise Refused(
             Reason.STALE_QUOTE,

@@ -27,6 +27,7 @@ def require_sendable_now(trading: Trading, intent: Intent, snapshot: Snapshot) -
     moment = Moment(
         at=trading.clock.now(),
         quote=snapshot.quote(intent.contract),
+        known_at=snapshot.at,
         stale_after=snapshot.stale_after,
         trades_until=trading.last_trade(intent.contract),
         session=trading.session,
