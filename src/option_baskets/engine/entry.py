@@ -130,7 +130,9 @@ async def _journal(trading: Trading, key: RunKey, run: Run, entry: Entry) -> Non
     before this one wrote and had no run for yet are written over.
     """
     versions = {order.intent.id: order.version for order in trading.desk.of_run(key)}
-    orders: Sequence[Order] = [replace(order, version=versions.get(order.intent.id, 0)) for order in entry.orders]
+    orders: Sequence[Order] = entry.orders
+    if versions:
+        orders = [replace(order, version=versions.get(order.intent.id, 0)) for order in orders]
     if len(orders) <= _WRITES_A_COMMIT:
         orders = waves_begun(trading, orders)
     writes, kept = trading.desk.written(orders)

@@ -54,7 +54,8 @@ class Batch:
         return [
             order
             for order in trading.desk.of_run(self.key)
-            if order.intent.action is Action.ENTER
+            if order.intent.account == self.account
+            and order.intent.action is Action.ENTER
             and (order.intent.leg, order.intent.account, order.intent.entry_number) in mine
         ]
 
@@ -261,6 +262,8 @@ def _failure(trading: Trading, batch: Batch, wave: Sequence[Order]) -> Reason | 
     What is at no broker once the grace is over came too late: it would have been ordered anew before.
     """
     is_late = trading.clock.now() + _AGAIN_AFTER > deadline_of(trading, batch)
+    if all(trading.desk.orders[order.intent.id].state is OrderState.FILLED for order in wave):
+        return None
     of_wave = {_slice(order) for order in wave}
     for now in batch.orders(trading):
         if _slice(now) in of_wave and now.remaining:

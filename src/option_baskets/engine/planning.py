@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from option_baskets.domain.allocation import slices
 from option_baskets.domain.contract import Contract, Side
@@ -183,11 +184,15 @@ def orders_of(
         Refused: a contract has no fresh price.
     """
     orders = []
+    priced: dict[tuple[Contract, Side], tuple[Decimal, Decimal]] = {}
     for position in positions:
-        quote = fresh_quote(position.contract, snapshot)
-        cap = slippage_cap(position.side, quote.last, run.strategy.slippage_limit_percent)
-        band = trading.band(position.contract, quote)
-        limit = marketable(position.side, quote, position.tick, cap, band)
+        what = position.contract, position.side
+        if what not in priced:  # once for all accounts
+            quote = fresh_quote(position.contract, snapshot)
+            cap = slippage_cap(position.side, quote.last, run.strategy.slippage_limit_percent)
+            band = trading.band(position.contract, quote)
+            priced[what] = marketable(position.side, quote, position.tick, cap, band), cap
+        limit, cap = priced[what]
         for number, quantity in enumerate(slices(position.lots, position.lot_size, position.freeze_quantity)):
             intent = Intent(
                 id=intent_id(

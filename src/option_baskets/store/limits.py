@@ -58,16 +58,26 @@ def _are_plain(writes: Sequence[Write]) -> bool:
     """Small bodies and short ASCII keys, each once, as nearly always: a burst of orders has no time to count bytes."""
     seen = set()
     for write in writes:
-        keys = key_of(write)
-        seen.add((write.table, keys))
         if isinstance(write, Put):
-            keys += (*(write.item.gsi1 or ()), *(write.item.gsi2 or ()))
-            if len(write.item.body) > _SMALL:
+            item = write.item
+            if len(item.body) > _SMALL:
                 return False
-        text = "".join(keys)
-        if "" in keys or len(text) > LONGEST_SORT_KEY or not text.isascii():
+            (one, two), (three, four) = item.gsi1 or _NO_KEY, item.gsi2 or _NO_KEY
+            pk, sk = item.pk, item.sk
+            text = f"{pk}{sk}{one}{two}{three}{four}"
+            if not (one and two and three and four):
+                return False
+        else:
+            pk, sk = write.pk, write.sk
+            text = pk + sk
+        if not pk or not sk or len(text) > LONGEST_SORT_KEY or not text.isascii():
             return False
+        seen.add((write.table, pk, sk))
     return len(seen) == len(writes)
+
+
+_NO_KEY = ("-", "-")
+"""In the place of one in an index the item is not in."""
 
 
 def require_key(pk: str, sk: str | None = None) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from weakref import WeakSet
 
 from option_baskets.adapters.brokers.paper_behaviour import Behaviour
@@ -52,7 +52,7 @@ class Line:
         """Raises:
         Unavailable: the account is out.
         """
-        if self.behaviour.is_out(self.now()):
+        if self._is_out():
             raise Unavailable("connection refused")
 
     async def carry_order(self, tag: str, at: datetime) -> None:
@@ -76,7 +76,7 @@ class Line:
         """
         await self._wait(tag, at)
         lost = self.behaviour.silences(tag) if accepted else None
-        if self.behaviour.is_out(self.now()):
+        if self._is_out():
             lost = "the connection was cut before the answer"
         if lost is not None:
             raise Unclear(lost)
@@ -104,7 +104,7 @@ class Line:
             Unclear: it got lost.
         """
         await self._wait(tag, at)
-        if is_lost or self.behaviour.is_out(self.now()):
+        if is_lost or self._is_out():
             raise Unclear("no answer within the time limit")
 
     def in_book(self, reports: Iterable[tuple[OrderReport, datetime]]) -> tuple[OrderReport, ...]:
@@ -121,18 +121,18 @@ class Line:
 
     def show(self, report: OrderReport) -> None:
         """Tell every subscriber of a change, as well as the line does."""
-        if self.behaviour.is_out(self.now()):
+        if self._is_out():
             return
         for delay in self.behaviour.updates(report.tag, f"{report.state}{report.filled}"):
             if not delay:
                 self._put(report)
                 continue
-            task = asyncio.create_task(self._put_at(report, self.now() + delay))
+            task = asyncio.create_task(self._put_after(report, delay))
             self._late.add(task)
             task.add_done_callback(self._late.discard)
 
-    async def _put_at(self, report: OrderReport, at: datetime) -> None:
-        await self._clock.sleep_until(at)
+    async def _put_after(self, report: OrderReport, delay: timedelta) -> None:
+        await self._clock.pause(delay)
         self._put(report)
 
     def _put(self, report: OrderReport) -> None:
@@ -148,6 +148,9 @@ class Line:
 
     # ------------------------------------------------------------
 
+    def _is_out(self) -> bool:
+        return bool(self.behaviour.outages) and self.behaviour.is_out(self.now())
+
     def _refuse_if_busy(self, tag: str) -> None:
         if self.behaviour.is_busy(tag, self._refused[tag]):
             self._refused[tag] += 1
@@ -156,4 +159,4 @@ class Line:
     async def _wait(self, tag: str, arrived: datetime) -> None:
         answer_at = self.behaviour.answer_at(tag, arrived)
         if answer_at > arrived:
-            await self._clock.sleep_until(answer_at)
+            await self._clock.pause(answer_at - self.now())
