@@ -206,9 +206,9 @@ def test_each_rule_of_the_strategy_has_its_own_moment(tmp_path: Path) -> None:
     """
     days = record(tmp_path / "days", {**PRICES, put(): steady("80", at0922="72", at0925="80")})
     told = lines(explained(basket_of(tmp_path, EVERY_RULE), days))
-    assert "strategy stop all - - fires at 09:26" in told
-    assert "strategy target all - - does not fire by 09:35" in told
-    assert "lock all - - fires at 09:26" in told
+    assert "strategy stop all - -₹3,000.00 fires at 09:26" in told
+    assert "strategy target all - ₹2,000.00 does not fire by 09:35" in told
+    assert "lock all - ₹500.00 fires at 09:26" in told
 
 
 # ---------------------------------------------------------------- a recorded day
@@ -380,3 +380,46 @@ def test_a_break_is_told_with_its_range_and_the_strikes_of_that_instant(tmp_path
     waited = "The strategy waits for NIFTY above its high of 09:20 to 09:24, which was 26,010.00 to 26,040.00"
     assert f"{waited}: there at 09:27." in told
     assert any(line.startswith("1 SELL ATM 24-Nov 26050 CE 70.00") for line in told)
+
+
+def test_a_rule_of_the_strategy_is_told_with_the_profit_at_which_it_fires(days: Path, tmp_path: Path) -> None:
+    """Sold for (100 + 80) x 130 = 23,400: 20 % of it is 4,680. The lock keeps 1,000 at first; 100 is never lost."""
+    keys = (
+        'exit = "09:35"\nstop = { premium_percent = 20 }\ntarget = { rupees = 9000 }\nlock = { at = 2000, keep = 1000 }'
+    )
+    text = STRADDLE.replace('exit = "09:35"', keys)
+    told = lines(explained(basket_of(tmp_path, text), days))
+    assert "strategy stop all - -₹4,680.00 does not fire by 09:35" in told
+    assert "strategy target all - ₹9,000.00 does not fire by 09:35" in told
+    assert "lock all - ₹1,000.00 does not fire by 09:35" in told
+    told = lines(explained(basket_of(tmp_path, text.replace("premium_percent = 20", "rupees = 2")), days))
+    assert "strategy stop all - -₹2.00 fires at 09:26" in told
+
+
+def test_a_rule_held_on_each_account_is_told_for_each(days: Path, tmp_path: Path) -> None:
+    """130 and 65 units of 180: 10 % are 2,340 and 1,170."""
+    text = STRADDLE.replace('exit = "09:35"', 'exit = "09:35"\nstop = { premium_percent = 10 }\nper = "account"')
+    text = text.replace('id = "one"', 'id = "one"\n[[accounts]]\nid = "two"')
+    text += '  [[strategies.allocations]]\n  account = "two"\n  lots = 1\n'
+    told = lines(explained(basket_of(tmp_path, text), days))
+    assert any(line.startswith("strategy stop one - -₹2,340.00") for line in told)
+    assert any(line.startswith("strategy stop two - -₹1,170.00") for line in told)
+
+
+def test_an_entry_again_that_never_came_is_told_with_what_it_waited_for(days: Path, tmp_path: Path) -> None:
+    """The call is stopped at 126 at 09:26 and stays there: it never comes back to 100."""
+    again = '  stop = { percent = 25 }\n  on_stop = { reenter = "cost" }'
+    told = lines(explained(basket_of(tmp_path, STRADDLE.replace("  stop = { percent = 25 }", again)), days))
+    what = f"cost after its stop: {call().name} at 100.0000 or below"
+    assert f"one: leg 1 again, {what}: waited for from 09:26, and it never came" in told
+    assert not any("leg 2 again" in line for line in told)
+
+
+def test_an_entry_again_that_came_is_not_told_as_waited_for(tmp_path: Path) -> None:
+    """The call is stopped at 126 at 09:26 and back at 100 at 09:30."""
+    prices: Prices = {**PRICES, call(): steady("100", at0925="126", at0929="100")}
+    again = '  stop = { percent = 25 }\n  on_stop = { reenter = "cost" }'
+    basket = basket_of(tmp_path, STRADDLE.replace("  stop = { percent = 25 }", again))
+    told = lines(explained(basket, record(tmp_path / "back", prices)))
+    assert any(line.startswith("one: SELL 130 of leg 1 again at 100.00 at 09:30") for line in told)
+    assert not any("never came" in line for line in told)

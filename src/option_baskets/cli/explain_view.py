@@ -19,6 +19,7 @@ from option_baskets.domain.run import Run
 from option_baskets.domain.session import IST
 from option_baskets.engine.explain import Candidate, Choice, Due, Explanation, Level, Part
 from option_baskets.engine.explain_limits import Measure, Size
+from option_baskets.engine.explain_waits import never_again
 
 
 def show_explanation(console: Console, told: Explanation) -> None:
@@ -209,6 +210,11 @@ def _outcome(run: Run) -> Iterator[str]:
             why = f"{leg.exit_reason}, {rupees_in_words(rupees(leg.gross))} before charges"
             entry += f"; out at {rupees(leg.exit_price):,} at {_moment(leg.exit_time, run.date)} ({why})"
         yield entry
+    for pending in never_again(run):
+        assert pending.trigger is not None
+        since = _moment(pending.trigger.since, run.date)
+        told = f"{pending.account}: leg {pending.leg} again, {pending.detail}"
+        yield f"{told}: waited for from {since}, and it never came"
     for short in run.shortfalls:
         yield f"{short.account}: {short.quantity} units of leg {short.leg} not traded: {short.detail} ({short.reason})"
 

@@ -110,6 +110,31 @@ def quiet_sums(run: Run) -> Iterator[QuietSum]:
         yield QuietSum(positions=group.positions, low=max(lows, default=None), high=min(highs, default=None))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WholeLevels:
+    """At which profit the strategy's rules fire, rupees; None: there is no such rule, or the premium is not known."""
+
+    account: str
+    """``""``: over all of them."""
+    stop: Decimal | None
+    target: Decimal | None
+    lock: Decimal | None
+    """What it keeps at first."""
+
+
+def whole_levels(run: Run) -> Iterator[WholeLevels]:
+    """For each account where the rules are held there, else once; of what has been entered."""
+    exits = run.strategy.exits
+    for group in _groups(run) if exits.reads_mtm else ():
+        stop, target = (None if rule is None else _rupees(rule, group, exits) for rule in (exits.stop, exits.target))
+        yield WholeLevels(
+            account=group.name,
+            stop=None if stop is None else -stop,
+            target=target,
+            lock=None if exits.lock is None else exits.lock.keep * group.units,
+        )
+
+
 def _lost(stop: Amount, part: _Part, exits: StrategyExits) -> bool:
     amount = _rupees(stop, part, exits)
     return amount is not None and part.mtm <= -amount

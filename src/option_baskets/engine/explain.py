@@ -21,6 +21,7 @@ from option_baskets.domain.facts import Facts
 from option_baskets.domain.instrument import exchange_of
 from option_baskets.domain.levels import stop_level, target_level
 from option_baskets.domain.market import Quote, Snapshot
+from option_baskets.domain.mtm import whole_levels
 from option_baskets.domain.reasons import ExitReason
 from option_baskets.domain.reference import ReferencePrice, reference_price
 from option_baskets.domain.resolve import Resolution, expiry_of, ranked_strikes, resolve
@@ -52,6 +53,8 @@ _REASONS = {
     Rule.STRATEGY_TARGET: {ExitReason.STRATEGY_TARGET},
     Rule.LOCK: {ExitReason.LOCK},
 }
+
+_WHOLE = {Rule.STRATEGY_STOP: "stop", Rule.STRATEGY_TARGET: "target", Rule.LOCK: "lock"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +123,8 @@ class Part:
 class Level:
     """A rule on one account (of a strategy rule: on all), and when it fired where it stood alone.
 
-    ``price`` is the leg's own at which it fires at first, rupees per unit; ``profit`` what is made there, rupees. None
-    where it is no price of the leg.
+    ``price`` is the leg's own at which it fires at first, rupees per unit, None where it is no price of the leg;
+    ``profit`` what is made there, rupees.
     """
 
     of: RuleOf
@@ -364,7 +367,9 @@ def _levels(strategy: Strategy, run: Run, alone: Mapping[RuleOf, Run]) -> Iterat
         fired = [each for each in alone[of].positions if each.exit_reason in _REASONS[of.rule]] if of in alone else []
         if not of.leg:
             first = min((each.exit_time for each in fired if each.exit_time is not None), default=None)
-            yield Level(of=of, account="", price=None, profit=None, fired=first, fill=None)
+            profits = {each.account: getattr(each, _WHOLE[of.rule]) for each in whole_levels(run)} or {"": None}
+            for account, profit in profits.items():
+                yield Level(of=of, account=account, price=None, profit=profit, fired=first, fill=None)
             continue
         for position in run.positions:
             if position.key == (of.leg, position.account, 0) and position.entered:

@@ -5,11 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from option_baskets.domain.again import armed, set_off
 from option_baskets.domain.basket import Strategy
 from option_baskets.domain.market import Snapshot
-from option_baskets.domain.pending import Trigger
+from option_baskets.domain.pending import Pending, Trigger
 from option_baskets.domain.reasons import Reason
 from option_baskets.domain.resolve import Resolution
+from option_baskets.domain.rules import Close
 from option_baskets.domain.run import Run
 from option_baskets.domain.triggers import widened
 from option_baskets.domain.waiting import Share, pendings_at_entry
@@ -63,6 +65,26 @@ def waited(strategy: Strategy, run: Run, resolution: Resolution, look: Look) -> 
             due=min((each.due for each in own if each.due is not None), default=None),
             reason=next((each.reason for each in run.shortfalls if together or each.leg == pending.leg), run.reason),
         )
+
+
+def never_again(run: Run) -> Iterator[Pending]:
+    """Entries again that were waited for and never came, with what was waited for and since when. The run is over."""
+    entered = {position.key for position in run.positions}
+    for position in run.positions:
+        if position.exit_reason is None or position.exit_time is None or position.open:
+            continue
+        close = Close(position=position.key, reason=position.exit_reason)
+        set_off_then = set_off(replace(run, pending=()), [close], position.exit_time)
+        for pending in armed(replace(run, pending=set_off_then)).pending:
+            if pending.trigger is not None and pending.key not in entered and not _is_refused(run, pending):
+                yield pending
+
+
+def _is_refused(run: Run, pending: Pending) -> bool:
+    """It was there, and is told by its shortfall."""
+    since = pending.trigger.since if pending.trigger is not None else run.entry_at
+    own = (each for each in run.shortfalls if (each.leg, each.account) == (pending.leg, pending.account))
+    return any(each.at is not None and each.at >= since for each in own)
 
 
 def _recorded(trigger: Trigger, underlying: str, look: Look) -> Trigger:
