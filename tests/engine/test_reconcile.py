@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -28,9 +28,11 @@ from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.risk import approve
 from option_baskets.domain.run import Run, RunStatus
 from option_baskets.engine.day import TradingDay
-from option_baskets.engine.reconcile import holdings
+from option_baskets.engine.desk import AccountKey
+from option_baskets.engine.reconcile import holdings, reconcile
 from option_baskets.engine.report import as_json
-from option_baskets.engine.trading import Pace
+from option_baskets.engine.standing import Standing
+from option_baskets.engine.trading import Pace, Trading
 from option_baskets.store.records import Level
 from option_baskets.wiring import LOCAL_USER, PAPER_FILE, Embedded, Market
 from tests.engine.tiny_day import (
@@ -383,29 +385,86 @@ def test_an_order_of_ours_that_the_book_does_not_show_is_flagged_after_three_rea
     assert [order.state for order in played.orders if order.intent.id == alert.subject] == [OrderState.FILLED]
 
 
-def test_a_quiet_day_reads_two_things_a_minute_and_asks_the_store_nothing(days: Path, tmp_path: Path) -> None:
-    calls: Counter[str] = Counter()
+def counting(calls: Counter[str]) -> type[Embedded]:
+    """A machine that counts how often accounts are read, and how often the store is asked for orders after the open."""
 
     class Counting(Embedded):
-        async def trading_day(self, *given: object) -> TradingDay:
-            day = await super().trading_day(*given)  # type: ignore[arg-type]
+        async def trading_day(self, *given: Any) -> TradingDay:
+            day = await super().trading_day(*given)
             for account, broker in self.exchange.accounts.items():
                 for name in ("orders", "positions"):
-                    setattr(broker, name, counted(getattr(broker, name), f"{account[1]} {name}"))
-            self.books.orders_between = counted(self.books.orders_between, "store")  # type: ignore[method-assign]
-            self.books.order = counted(self.books.order, "store")  # type: ignore[method-assign]
+                    setattr(broker, name, self.counted(getattr(broker, name), f"{account[1]} {name}"))
+            for name in ("orders_between", "order"):
+                setattr(self.books, name, self.counted(getattr(self.books, name), "store", since=instant("09:15")))
             return day
 
-    def counted(function: Callable[..., Any], name: str) -> Callable[..., Any]:
-        async def call_it(*given: Any) -> Any:
-            calls[name] += 1
-            return await function(*given)
+        def counted(
+            self, function: Callable[..., Any], name: str, *, since: datetime | None = None
+        ) -> Callable[..., Any]:
+            async def call_it(*given: Any) -> Any:
+                if since is None or self.clock.now() >= since:
+                    calls[name] += 1
+                return await function(*given)
 
-        return call_it
+            return call_it
 
-    play_day(days, tmp_path, SPREAD, machine_of=Counting)
+    return Counting
+
+
+def test_a_quiet_day_reads_two_things_a_minute_and_asks_the_store_nothing(days: Path, tmp_path: Path) -> None:
+    calls: Counter[str] = Counter()
+    play_day(days, tmp_path, SPREAD, machine_of=counting(calls))
     minutes = 25 + 1  # and once at the start
     assert calls == {f"{account} {what}": minutes for account in ("one", "two") for what in ("orders", "positions")}
+
+
+def test_accounts_are_read_every_minute_of_the_lunch_break_too(tmp_path: Path) -> None:
+    hours = record(tmp_path / "days", {"NIFTY": steady("26010", "12:55", "13:20")}, hours="12:55-13:20")
+    calls: Counter[str] = Counter()
+    day = play_day(hours, tmp_path / "data", SPREAD, machine_of=counting(calls)).day
+    assert day.events["CheckDuplicateOrders"] == 5 + 5 + 10, "every other minute from 13:00 to 13:10"
+    assert calls["one positions"] == 25 + 1
+
+
+def test_whoever_asks_gets_how_the_accounts_stand_and_has_it_settled(days: Path, tmp_path: Path) -> None:
+    """Two readings five seconds apart, without waiting for the minute."""
+    found: list[tuple[datetime, Mapping[AccountKey, Standing]]] = []
+
+    class Asking(Embedded):
+        trading: Trading
+
+        async def trading_day(self, *given: Any) -> TradingDay:
+            day = await super().trading_day(*given)
+            self.trading = day.trading
+            return day
+
+    async def ask(machine: Embedded) -> None:
+        await machine.clock.sleep_until(instant("09:25:10"))
+        assert isinstance(machine, Asking)
+        await order_by_hand(machine, call(), Side.BUY, 3 * LOT)
+        found.append((machine.clock.now(), await reconcile(machine.trading)))
+        found.append((machine.clock.now(), await reconcile(machine.trading, [(LOCAL_USER, "two")])))
+
+    mute = {account: Behaviour(lost_updates=1) for account in ("one", "two")}
+    played = play_day(days, tmp_path, SPREAD, behaviour=mute, acts=[ask], machine_of=Asking)
+    assert [list(standings) for _, standings in found] == [
+        [(LOCAL_USER, "one"), (LOCAL_USER, "two")],
+        [(LOCAL_USER, "two")],
+    ]
+    assert found[1][0] == instant("09:25:15")
+    assert played.leg("short").exit_time == instant("09:25:15")
+    assert found[0][1][LOCAL_USER, "one"].apart == {call(): LOT}
+    assert found[0][1][LOCAL_USER, "two"].is_settled
+
+
+def test_a_start_does_not_wait_for_what_others_opened(days: Path, tmp_path: Path) -> None:
+    """Both accounts stand apart from the first reading on; the exit that is overdue is sent at once."""
+    with pytest.raises(Gone):
+        play_day(days, tmp_path, acts=[die_at("09:30")])
+    at_the_exchange(days, tmp_path, "09:31", by_hand("09:31", call(26100), Side.BUY, LOT))
+    played = play_day(days, tmp_path, begin=instant("09:36"))
+    assert played.leg("1").exit_time == instant("09:36")
+    assert "external_position" in played.alerts
 
 
 # ---------------------------------------------------------------- whatever happens

@@ -107,10 +107,12 @@ async def look_at(
     look_back: timedelta | None = None,
     at: datetime | None = None,
     ours: Net | None = None,
+    is_start: bool = False,
 ) -> None:
     """Read one account, and again while something waits to be confirmed. What goes wrong here is alerted.
 
     Args:
+        is_start: nothing was sent yet. It waits only for what our book may lose; the first minute does the rest.
         look_back: how old an order of others may be to be told of, if it was seen before; None: any.
         at: the instant from which is looked back; None: now.
         ours: what we hold there, where the caller has just counted it.
@@ -121,10 +123,11 @@ async def look_at(
             for _ in range(MOST_READS):
                 if not await _look(trading, account, standing, _since(trading, standing, look_back, at), ours):
                     return
-                if standing.is_settled or trading.clock.now() + AGAIN_AFTER >= trading.close_of_day():
+                is_done = standing.is_settled or (is_start and not standing.may_lose)
+                if is_done or trading.clock.now() + AGAIN_AFTER >= trading.close_of_day():
                     return
                 ours = None
-                await trading.clock.sleep_until(trading.clock.now() + AGAIN_AFTER)
+                await trading.clock.pause(AGAIN_AFTER)
         except Halt:
             raise
         except Exception as error:  # whatever it is, the other accounts are looked at

@@ -32,7 +32,7 @@ async def recover(trading: Trading) -> None:
 
 
 async def _recover_account(trading: Trading, account: AccountKey) -> None:
-    await look_at(trading, account)
+    await look_at(trading, account, is_start=True)
     for order in trading.desk.working(account):
         await _settle_unclear(trading, order)
     for run in trading.runs.all():

@@ -38,6 +38,11 @@ class Standing:
     """Contracts of which something was said since the process began."""
 
     @property
+    def may_lose(self) -> bool:
+        """Something of ours seems to be closed by others."""
+        return any(drift.closed for drift, _ in self.suspected.values())
+
+    @property
     def is_settled(self) -> bool:
         """Nothing waits for another reading."""
         return not self.suspected and all(each.is_told for each in self.missing.values())
