@@ -5,6 +5,7 @@ from importlib import import_module
 import click
 
 _COMMANDS = {
+    "audit": "Everything that was decided, ordered and done, in order of time.",
     "backup": "Copy the books to a new folder while they are in use.",
     "bench": "Measure this machine: how exactly the timer wakes.",
     "calendar": "Sessions, holidays, expiries and lot sizes of a month.",

@@ -161,19 +161,19 @@ def require_writable(path: Path) -> None:
     Raises:
         Invalid: it cannot.
     """
-    with _whole(path) as part:
+    with whole(path) as part:
         part.touch()
         part.unlink()
 
 
 def _write_whole(path: Path, text: str) -> None:
-    with _whole(path) as part:
+    with whole(path) as part:
         part.write_text(text, encoding="utf-8")
         part.replace(path)
 
 
 @contextlib.contextmanager
-def _whole(path: Path) -> Iterator[Path]:
+def whole(path: Path) -> Iterator[Path]:
     """A file beside ``path`` to write first; gone if that fails."""
     part = path.with_name(f".{path.name}.part")
     try:
