@@ -1,4 +1,4 @@
-"""``baskets audit``: its three forms, its filters, a file that is written whole, and an engine that is at work beside."""
+"""``baskets audit``: its three forms, its filters, a file written whole, and an engine that is at work beside."""
 
 import csv
 import io
