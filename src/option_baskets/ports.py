@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -23,6 +23,10 @@ class Clock(Protocol):
 
     async def sleep_until(self, at: datetime) -> None:
         """Return at the first moment at which ``now() >= at``; never earlier. Returns at once if it is past."""
+        ...
+
+    async def pause(self, span: timedelta) -> None:
+        """Return when so much time has passed, whatever the clock is set to meanwhile."""
         ...
 
 

@@ -56,6 +56,9 @@ class Standing(Hand):
     async def sleep_until(self, at: datetime) -> None:
         await asyncio.Event().wait()
 
+    async def pause(self, span: timedelta) -> None:
+        await asyncio.Event().wait()
+
 
 async def two_paths(path: Path, hand: Hand, _: Engine | None) -> TwoPathTable:
     table = SqliteTable.open(path / "table.db", now=hand.now, threaded=False, durable=False)

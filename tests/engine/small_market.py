@@ -174,6 +174,9 @@ class HandClock:
     def sleeping(self) -> int:
         return len(self._sleepers)
 
+    async def pause(self, span: timedelta) -> None:
+        await self.sleep_until(self._now + span)
+
     async def sleep_until(self, at: datetime) -> None:
         if self._now >= at:
             return

@@ -167,6 +167,9 @@ class Stepping:
     async def sleep_until(self, at: datetime) -> None:
         await self._clock.sleep_until(at - self.step)
 
+    async def pause(self, span: timedelta) -> None:
+        await self._clock.pause(span)
+
 
 ASKS = st.lists(
     st.tuples(st.sampled_from(list(Urgency)), st.integers(1, 25), st.integers(0, 2500)), min_size=1, max_size=12

@@ -66,6 +66,9 @@ class RealClock:
         while (rest := (at - self.now()).total_seconds()) > 0:  # noqa: ASYNC110 - time gives no event to wait for
             await asyncio.sleep(min(rest / self._speed, LONGEST_NAP))
 
+    async def pause(self, span: timedelta) -> None:
+        await asyncio.sleep(span.total_seconds() / self._speed)
+
 
 class SimulatedClock:
     """The time of a simulated loop: exact to the microsecond, and it stands still while anything is running."""
@@ -78,6 +81,9 @@ class SimulatedClock:
 
     async def sleep_until(self, at: datetime) -> None:
         await asyncio.sleep(max(0.0, (at - self._loop.now()).total_seconds()))
+
+    async def pause(self, span: timedelta) -> None:
+        await asyncio.sleep(span.total_seconds())
 
 
 class SimulatedLoop(asyncio.SelectorEventLoop):

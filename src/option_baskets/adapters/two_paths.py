@@ -218,7 +218,7 @@ class TwoPathTable:
 
     async def _try_again(self) -> None:
         while not self.health.is_writable and not self.health.halted:
-            await self._clock.sleep_until(self._clock.now() + AGAIN_EVERY)
+            await self._clock.pause(AGAIN_EVERY)
             try:
                 await self.table.commit(
                     [_probe(self._clock.now())]

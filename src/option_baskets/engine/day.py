@@ -155,7 +155,7 @@ class TradingDay:
                 LOG.warning("updates of %s: %s", account[1], error)
             else:
                 return
-            await trading.clock.sleep_until(trading.clock.now() + LISTEN_AGAIN)
+            await trading.clock.pause(LISTEN_AGAIN)
             updates = broker.updates()
 
     async def _drive(

@@ -64,7 +64,7 @@ async def _close(trading: Trading, key: RunKey, account: str) -> None:
         left = any(each.excess for each in _to_close(trading, key, account))
         if now >= trading.close_of_day() or not (left or _contrary(trading, key, account)):
             break
-        await trading.clock.sleep_until(now + wait)
+        await trading.clock.pause(wait)
         wait = min(2 * wait, _AGAIN_AT_MOST) if left else _AGAIN_AFTER
     await _give_up(trading, key, account)
 
@@ -304,7 +304,7 @@ async def _tell_of_late_fills(trading: Trading, key: RunKey, account: str) -> No
 async def _warn_if_slow(trading: Trading, key: RunKey, account: str) -> None:
     """Raise one alert, unless the caller is done with closing before."""
     after = trading.pace.critical_after
-    await trading.clock.sleep_until(trading.clock.now() + after)
+    await trading.clock.pause(after)
     strategy = trading.runs.get(key).strategy
     message = f"an exit of {strategy.name} on {account} is not filled after {after.total_seconds():.0f} s"
     await trading.alert(

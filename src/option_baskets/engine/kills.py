@@ -55,7 +55,7 @@ async def leave(trading: Trading, user_id: str, strategy_id: str, *, actor: str 
 async def watch(trading: Trading, every: timedelta) -> None:
     """Look at the switches again and again; a store that does not answer is asked the next time."""
     while True:
-        await trading.clock.sleep_until(trading.clock.now() + every)
+        await trading.clock.pause(every)
         try:
             await look(trading)
         except Halt:

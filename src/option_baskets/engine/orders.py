@@ -89,7 +89,7 @@ class HeldOrders:
         if self.are_final(intent_ids):
             return True
         final = asyncio.create_task(self.until_final(intent_ids))
-        alarm = asyncio.create_task(self._clock.sleep_until(at))
+        alarm = asyncio.create_task(self._clock.pause(at - self._clock.now()))
         await asyncio.wait({final, alarm}, return_when=asyncio.FIRST_COMPLETED)
         final.cancel()
         alarm.cancel()

@@ -138,7 +138,7 @@ async def _fill(trading: Trading, batch: Batch, wave: Sequence[Order], urgency: 
         again = [order for order in ended if _is_nowhere(order) or _is_worn(order)]
         if not again or clock.now() + wait > deadline:
             return
-        await clock.sleep_until(clock.now() + wait)
+        await clock.pause(wait)
         wait *= 2
         wave = await _anew(trading, batch, again)
 

@@ -133,7 +133,7 @@ class Bucket:
 
     async def _refill_every_second(self) -> None:
         while self._waiting:
-            second = self._clock.now().replace(microsecond=0)
-            await self._clock.sleep_until(second + timedelta(seconds=1))
+            now = self._clock.now()
+            await self._clock.pause(now.replace(microsecond=0) + timedelta(seconds=1) - now)
             self._serve()
         self._refill = None

@@ -127,7 +127,7 @@ async def look_at(
                 if is_done or trading.clock.now() + AGAIN_AFTER >= trading.close_of_day():
                     return
                 ours = None
-                await trading.clock.sleep_until(trading.clock.now() + AGAIN_AFTER)
+                await trading.clock.pause(AGAIN_AFTER)
         except Halt:
             raise
         except Exception as error:  # whatever it is, the other accounts are looked at

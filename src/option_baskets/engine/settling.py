@@ -1,7 +1,7 @@
 """Settling orders of unknown fate: read from the broker's order book by tag, never sent again."""
 
 import logging
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from option_baskets.domain.errors import Halt, Unavailable, Unclear
 from option_baskets.domain.order import OrderState
@@ -34,15 +34,13 @@ class Settler:
         While the book cannot be read, or what it says cannot be kept, it stays UNKNOWN and is looked for again.
         """
         reads = 0
-        first: datetime | None = None
+        span = timedelta()  # counted by what was waited, as the clock may be set
         wait = FIRST_WAIT
         while self._is_unknown(intent_id):
-            asked_at = self._clock.now()
             try:
                 if await self.look(intent_id) is False:
                     reads += 1
-                    first = first or asked_at
-                    if reads >= GOOD_READS and asked_at - first >= READS_SPAN:
+                    if reads >= GOOD_READS and span >= READS_SPAN:
                         await self._answers.conclude(intent_id, OrderState.ABSENT, Reason.ABSENT)
                         continue
             except Halt:
@@ -50,7 +48,8 @@ class Settler:
             except Exception:  # a table that is full: what was found is found again
                 LOG.exception("settling %s", intent_id)
             if self._is_unknown(intent_id):
-                await self._clock.sleep_until(self._clock.now() + wait)
+                await self._clock.pause(wait)
+                span += wait if reads else timedelta()
                 wait = min(2 * wait, LONGEST_WAIT)
 
     def _is_unknown(self, intent_id: str) -> bool:
