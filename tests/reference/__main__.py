@@ -13,20 +13,20 @@ from pathlib import Path
 import click
 
 from tests.conftest import SHARED
-from tests.reference.agreement import Tally, batch
+from tests.reference.agreement import batch, blocks, kind_of
 from tests.reference.conftest import make_days
+from tests.reference.tally import Tally
 
 BATCH = 40
 """Strategies of one replay."""
-SHARE = {"nifty": 18 * BATCH, "banknifty": BATCH, "simulated": BATCH}
-"""Cases of a batch: strategies times days."""
+KINDS = ("nifty", "banknifty", "simulated")
 
 
 @click.command()
 @click.option("--seed", type=int, help="Equal seeds play equal cases. Default: a new one, which is printed.")
 @click.option("--cases", type=int, default=10_000, show_default=True, help="Strategies times days to play, at least.")
 @click.option("--jobs", type=int, default=2, show_default=True, help="Processes.")
-@click.option("--days", "only_kind", type=click.Choice(sorted(SHARE)), help="Only on these days.")
+@click.option("--days", "only_kind", type=click.Choice(sorted(KINDS)), help="Only on these days.")
 @click.option("--only", type=int, help="Only the strategy of this number, the n of its name sn.")
 def main(seed: int | None, cases: int, jobs: int, only_kind: str | None, only: int | None) -> None:
     seed = random.SystemRandom().randrange(1_000_000) if seed is None else seed
@@ -39,7 +39,8 @@ def main(seed: int | None, cases: int, jobs: int, only_kind: str | None, only: i
         if only is not None:
             total = Tally()
             for kind in kinds:
-                total.add(batch(Path(base) / kind, seed, only, 1))
+                for days in blocks(Path(base) / kind):
+                    total.add(batch(days, seed, only, 1, kind_of(Path(base) / kind)))
         else:
             total = _play(Path(base), kinds, seed, cases, jobs)
     for disagreement in total.disagreements:
@@ -56,8 +57,10 @@ def _play(base: Path, kinds: list[str], seed: int, cases: int, jobs: int) -> Tal
         running = []
         while planned < cases:
             for kind in kinds:
-                running.append(pool.submit(batch, base / kind, seed, first, BATCH))
-                planned += SHARE[kind]
+                of = kind_of(base / kind)
+                for days in blocks(base / kind):
+                    running.append(pool.submit(batch, days, seed, first, BATCH, of))
+                    planned += BATCH * len(days)
             first += BATCH
         for future in running:
             total.add(future.result())

@@ -11,12 +11,18 @@ from click.testing import CliRunner
 from option_baskets.cli import main
 
 Days = Callable[[str], Path]
+_SETTLEMENTS = """\
+date,underlying,price,source
+2022-06-09,NIFTY,16470.00,made up
+2022-06-30,NIFTY,15788.30,made up
+"""
+"""The recorded days come without the prices at which their contracts settled; any will do to compare with."""
 
 
 def make_days(kind: str, shared: Path | None, folder: Path) -> None:
     """Write the days of a kind in the canonical form; ``simulated`` needs no shared data."""
     arguments = {
-        "simulated": ["simulate", "--from", "2026-07-14", "--seed", "5"],
+        "simulated": ["simulate", "--from", "2026-07-13", "--to", "2026-07-15", "--seed", "5"],
         "nifty": ["import", "minute-close", "--underlying", "NIFTY", "--lot-size", "50"],
         "banknifty": ["import", "ohlcv-vendor", "--lot-size", "40"],
     }[kind]
@@ -30,6 +36,8 @@ def make_days(kind: str, shared: Path | None, folder: Path) -> None:
             arguments.append(str(intraday / "banknifty_1min_ohlcvoi_2017-04-03.csv.gz"))
     result = CliRunner().invoke(main, [*arguments, "--out", str(folder)])
     assert result.exit_code == 0, result.output
+    if kind == "nifty":
+        (folder / "settlements.csv").write_text(_SETTLEMENTS, encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

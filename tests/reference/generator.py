@@ -1,35 +1,27 @@
 """Random strategies, as the tables of a basket file. A seed and a number give one strategy, on every machine."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from random import Random
-from typing import Any
 
-Table = dict[str, Any]
+from tests.reference.basket_toml import OF_ACCOUNTS, OF_BASKET, Table
+from tests.reference.generated_legs import Kind, breakout, clock, move, option_or_future, reenter, wait, wake
+
 ACCOUNTS = ("one", "two")
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What the days have on which a strategy is played. What they lack is asked for seldom, so that few cases skip."""
-
-    underlying: str
-    level: int
-    days: int
-    has_spot: bool
-    has_future: bool
-    expiries: int
+FLAVOURS = ("plain", "wait", "again", "lazy", "held", "restart", "limits")
+"""What a strategy has beside the rules that any may have; by turns, so that each occurs often."""
 
 
 def strategy(seed: int, number: int, kind: Kind) -> Table:
     """The strategy of a number: on any machine the same."""
     rng = Random(f"{seed} {kind.underlying} {number}")
+    flavour = FLAVOURS[number % len(FLAVOURS)]
     entry = rng.randint(9 * 60 + 16, 14 * 60 + 30) if rng.random() < 0.7 else 9 * 60 + 20
+    exit_ = max(min(entry + rng.choice((20, 60, 180, 400)), 15 * 60 + rng.randint(0, 9)), entry + 2)
     table: Table = {
         "name": f"s{number}",
         "underlying": kind.underlying,
-        "entry": _time(entry),
-        "exit": _time(min(entry + rng.choice((20, 60, 180, 400)), 15 * 60 + rng.randint(0, 9))),
+        "entry": clock(entry),
+        "exit": clock(exit_),
         "naked": True,
         "reference": _reference(rng, kind),
     }
@@ -39,17 +31,19 @@ def strategy(seed: int, number: int, kind: Kind) -> Table:
         table["dte"] = sorted(rng.sample(range(6), 4))
     if rng.random() < (0.3 if kind.expiries > 1 else 0.01):
         table["expiry"] = {"series": rng.choice(("weekly", "monthly")), "offset": rng.randint(0, 1)}
+    if flavour == "held":
+        _hold(rng, table, kind, entry)
+    tight = flavour in ("again", "lazy", "restart")
     legs: list[Table] = []
-    for position in range(rng.choice((1, 1, 2, 2, 2, 3, 4))):
-        legs.append(_leg(rng, kind, position, legs))
-    _strategy_exits(rng, table, legs)
+    for position in range(rng.choice((1, 1, 2, 2, 2, 3, 4)) + (flavour == "lazy")):
+        legs.append(option_or_future(rng, kind, position, legs, tight=tight))
+    _strategy_exits(rng, table, legs, kind, flavour)
+    _flavour(rng, table, legs, kind, flavour, entry, exit_)
     table["allocations"] = _allocations(rng, legs, by_legs=table.get("per") != "unit")
+    if flavour == "limits":
+        _limits(rng, table, legs, kind)
     table["legs"] = legs
     return table
-
-
-def _time(minute: int) -> str:
-    return f"{minute // 60:02d}:{minute % 60:02d}"
 
 
 def _reference(rng: Random, kind: Kind) -> str:
@@ -57,91 +51,77 @@ def _reference(rng: Random, kind: Kind) -> str:
     return rng.choice(choices)
 
 
-# ---------------------------------------------------------------- legs
+def _flavour(rng: Random, table: Table, legs: list[Table], kind: Kind, flavour: str, entry: int, exit_: int) -> None:
+    has_future = any(leg["type"] == "FUT" for leg in legs)
+    match flavour:
+        case "wait":
+            if rng.random() < 0.35 and not has_future:
+                table["wait"] = move(rng)
+            elif rng.random() < 0.5 and kind.has_spot:
+                table["breakout"] = breakout(rng, entry, exit_)
+            else:
+                wait(rng, legs, entry, exit_)
+            if any("premium_percent" in table.get(key, {}) for key in ("stop", "target")):
+                table.setdefault("premium_base", rng.choice(("net", "gross")))  # when it is judged is not decided
+        case "again":
+            reenter(rng, legs)
+        case "lazy":
+            wake(rng, legs)
+            if rng.random() < 0.4:
+                reenter(rng, [leg for leg in legs if "on_stop" not in leg and "on_target" not in leg])
+        case "held":
+            if rng.random() < 0.5:  # nothing of the legs' own comes before the last day
+                table.pop("move_stop_to_cost", None)
+                for leg in legs:
+                    for key in ("stop", "target", "trail", "price", "square_off"):
+                        leg.pop(key, None)
+            if rng.random() < 0.4:
+                reenter(rng, legs)
+        case "limits":
+            if rng.random() < 0.6:
+                reenter(rng, legs)
+        case "restart":
+            causes = [key for key in ("stop", "target") if key in table or (key == "target" and "lock" in table)]
+            table["restart"] = {f"on_{cause}": rng.randint(1, 3) for cause in causes}
+    is_again = any("reenter" in leg.get(key, {}) for leg in legs for key in ("on_stop", "on_target"))
+    if (is_again or "restart" in table) and rng.random() < 0.3 and "holding" not in table:
+        table["reenter_until"] = clock(min(entry + rng.randint(10, 200), exit_ - 1))
 
 
-def _leg(rng: Random, kind: Kind, position: int, earlier: list[Table]) -> Table:
-    leg: Table = {"side": rng.choice(("SELL", "SELL", "BUY")), "type": rng.choice(("CE", "PE"))}
-    if rng.random() < 0.3:
-        leg["id"] = f"leg-{position + 1}"
-    if rng.random() < 0.2:
-        leg["ratio"] = rng.randint(2, 3)
-    if rng.random() < (0.08 if kind.has_future else 0.005):
-        leg["type"] = "FUT"
-    else:
-        options = [number for number, other in enumerate(earlier) if other["type"] != "FUT"]
-        leg["strike"] = _strike(rng, kind, [str(earlier[n].get("id", n + 1)) for n in options])
-        if rng.random() < (0.1 if kind.expiries > 1 else 0.005):
-            leg["expiry"] = {"series": rng.choice(("weekly", "monthly")), "offset": rng.randint(0, 2)}
-    _leg_exits(rng, leg)
-    return leg
-
-
-def _strike(rng: Random, kind: Kind, earlier: list[str]) -> Table:
-    wide = 2 if kind.underlying == "BANKNIFTY" else 1
-    premium = rng.randint(2, 240)
-    choices: list[Table] = [
-        {"rule": "atm"},
-        {"rule": "atm", "offset": rng.randint(-4, 12)},
-        {"rule": "atm_points", "points": rng.randint(-200, 600) * wide},
-        {"rule": "atm_percent", "percent": Decimal(rng.randint(-100, 300)) / 100},
-        {"rule": "strike", "value": kind.level + 50 * wide * rng.randint(-6, 6)},
-        {"rule": "premium", "pick": rng.choice(("closest", "at_least", "at_most")), "value": premium},
-        {"rule": "premium", "pick": "range", "from": premium, "to": premium + rng.randint(5, 60)},
-        {
-            "rule": "straddle_percent",
-            "pick": rng.choice(("closest", "at_least", "at_most")),
-            "percent": Decimal(rng.randint(30, 600)) / 10,
-        },
-        {"rule": "straddle_width", "k": Decimal(rng.randint(-5, 15)) / 10},
-    ]
-    if earlier:
-        choices += [{"rule": "of_leg", "leg": rng.choice(earlier), "points": 50 * wide * rng.randint(-2, 6)}] * 3
-    strike = rng.choice(choices)
-    if strike["rule"] == "straddle_width" and not strike["k"]:
-        strike["k"] = Decimal("0.5")
-    return strike
-
-
-def _leg_exits(rng: Random, leg: Table) -> None:
-    if rng.random() < 0.75:
-        leg["stop"] = _distance(rng)
+def _hold(rng: Random, table: Table, kind: Kind, entry: int) -> None:
+    """Over one night, over several, or into the expiry."""
+    table["settle"] = rng.random() < 0.75
     if rng.random() < 0.5:
-        leg["target"] = _distance(rng)
-    own = [key for key in ("stop", "target") if {"points", "percent"} & set(leg.get(key, {}))]
-    if "stop" in own and rng.random() < 0.4:
-        every = Decimal(rng.randint(5, 150)) / 10
-        by = every if rng.random() < 0.4 else (every * rng.randint(3, 10) / 10).quantize(Decimal("0.01"))
-        leg["trail"] = {"unit": rng.choice(("points", "percent")), "every": every, "by": by}
-    if own and rng.random() < 0.25:
-        leg["price"] = "close"
-    if ("stop" in leg or "target" in leg) and rng.random() < 0.2:
-        leg["square_off"] = "all"
-
-
-def _distance(rng: Random) -> Table:
-    draw = rng.random()
-    if draw < 0.5:
-        return {"percent": Decimal(rng.randint(20, 300)) / 10 if rng.random() < 0.7 else rng.randint(2, 90)}
-    if draw < 0.85:
-        return {"points": Decimal(rng.randint(2, 60)) / 2}
-    if draw < 0.93:
-        return {"underlying_points": rng.randint(10, 150)}
-    return {"underlying_percent": Decimal(rng.randint(5, 90)) / 100}
+        table["holding"] = "next_day"
+        table["exit"] = clock(rng.randint(9 * 60 + 17, 15 * 60 + 9))
+        if "dte" in table and not table["settle"]:
+            table["dte"] = [days for days in table["dte"] if days] or [1]
+    else:
+        table.pop("dte", None)
+        enter, leave = sorted((rng.randint(0, 4), rng.randint(0, 2)), reverse=True)
+        table |= {"holding": "positional", "enter_before": enter, "exit_before": leave}
+        if not leave and table["settle"] and rng.random() < 0.5:
+            table["exit"] = "15:45"  # after the close: held into the expiry
+        elif enter > leave:
+            table["exit"] = clock(rng.randint(9 * 60 + 17, 15 * 60 + 9))
 
 
 # ---------------------------------------------------------------- the whole strategy
 
 
-def _strategy_exits(rng: Random, table: Table, legs: list[Table]) -> None:
-    has_premium = any(leg["type"] != "FUT" for leg in legs)
+def _strategy_exits(rng: Random, table: Table, legs: list[Table], kind: Kind, flavour: str) -> None:
+    entered = legs[: max(1, len(legs) - 2)] if flavour == "lazy" else legs
+    has_premium = any(leg["type"] != "FUT" for leg in entered)
+    often = 0.7 if flavour == "restart" else 0.15
     for key in ("stop", "target"):
-        if rng.random() < 0.15:
-            table[key] = _amount(rng, has_premium=has_premium)
+        if rng.random() < often or (flavour == "restart" and key == "stop"):
+            table[key] = _amount(rng, has_premium=has_premium, tight=flavour == "restart")
     if rng.random() < 0.15:
         table["lock"] = _lock(rng, below=table.get("target", {}).get("rupees", 3000))
     if any(key in table for key in ("stop", "target", "lock")):
         table["per"] = rng.choice(("run", "run", "account", "unit"))
+        if kind.has_charges and all(leg["type"] != "FUT" for leg in legs) and rng.random() < 0.4:
+            table["mtm"] = "net"
     if any("premium_percent" in table.get(key, {}) for key in ("stop", "target")) and rng.random() < 0.6:
         table["premium_base"] = rng.choice(("net", "gross"))
     sold = [leg for leg in legs if leg["side"] == "SELL"]
@@ -151,10 +131,10 @@ def _strategy_exits(rng: Random, table: Table, legs: list[Table]) -> None:
         table["move_stop_to_cost"] = True
 
 
-def _amount(rng: Random, *, has_premium: bool) -> Table:
+def _amount(rng: Random, *, has_premium: bool, tight: bool) -> Table:
     if rng.random() < 0.5 or not has_premium:
-        return {"rupees": rng.randint(100, 6000)}
-    return {"premium_percent": Decimal(rng.randint(30, 600)) / 10}
+        return {"rupees": rng.randint(100, 2000 if tight else 6000)}
+    return {"premium_percent": Decimal(rng.randint(30, 200 if tight else 600)) / 10}
 
 
 def _lock(rng: Random, below: int) -> Table:
@@ -164,6 +144,31 @@ def _lock(rng: Random, below: int) -> Table:
         every = rng.randint(50, 600)
         lock["trail"] = {"every": every, "by": rng.randint(every // 3, every)}
     return lock
+
+
+def _limits(rng: Random, table: Table, legs: list[Table], kind: Kind) -> None:
+    """Losses are net of charges, which are known of options on some days only."""
+    if kind.has_charges and all(leg["type"] != "FUT" for leg in legs):
+        draw = rng.random()
+        if draw < 0.3:
+            table[OF_BASKET] = {"max_daily_loss": rng.randint(100, 4000)}
+        elif draw < 0.55:
+            table[OF_BASKET] = {"max_drawdown_percent": Decimal(rng.randint(2, 60)) / 1000}
+        if rng.random() < 0.35:
+            table[OF_ACCOUNTS] = {"max_daily_loss": rng.randint(100, 4000)}
+        for allocation in table["allocations"]:
+            if rng.random() < 0.35:
+                allocation["limits"] = {"max_daily_loss": rng.randint(100, 3000)}
+    for allocation in table["allocations"]:
+        if "lots" not in allocation or rng.random() < 0.4:
+            continue
+        sizes = {
+            "max_daily_trades": len(legs) + rng.randint(0, 3),
+            "max_lots": sum(leg.get("ratio", 1) for leg in legs) * allocation["lots"] + rng.randint(0, 2),
+            "max_position_value": rng.randint(5, 300) * 1000,
+        }
+        chosen = rng.sample(sorted(sizes), rng.randint(1, 2))
+        allocation["limits"] = allocation.get("limits", {}) | {key: sizes[key] for key in chosen}
 
 
 def _allocations(rng: Random, legs: list[Table], *, by_legs: bool) -> list[Table]:
@@ -177,43 +182,3 @@ def _allocations(rng: Random, legs: list[Table], *, by_legs: bool) -> list[Table
         else:
             allocations.append({"account": account, "lots": rng.randint(1, 5)})
     return allocations
-
-
-# ---------------------------------------------------------------- TOML
-
-
-def basket_file(name: str, strategies: list[Table]) -> str:
-    """A basket of at most ten strategies, on accounts nobody else has."""
-    lines = ["[basket]", f'name = "{name}"', "capital = 10000000", ""]
-    for account in ACCOUNTS:
-        lines += ["[[accounts]]", f'id = "{name}-{account}"', ""]
-    for table in strategies:
-        own = {**table, "allocations": [{**a, "account": f"{name}-{a['account']}"} for a in table["allocations"]]}
-        lines += [as_toml(own), ""]
-    return "\n".join(lines)
-
-
-def as_toml(table: Table) -> str:
-    """One strategy as the person who has to understand a failure reads it."""
-    parts = {key: table[key] for key in ("legs", "allocations")}
-    lines = ["[[strategies]]", *(f"{key} = {_value(value)}" for key, value in table.items() if key not in parts)]
-    for key, tables in parts.items():
-        for part in tables:
-            lines += ["", f"[[strategies.{key}]]", *(f"{name} = {_value(value)}" for name, value in part.items())]
-    return "\n".join(lines)
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, list):
-        return f"[{', '.join(_value(item) for item in value)}]"
-    if isinstance(value, dict):
-        return f"{{ {', '.join(f'{_key(key)} = {_value(item)}' for key, item in value.items())} }}"
-    return format(value, "f") if isinstance(value, Decimal) else str(value)
-
-
-def _key(key: str) -> str:
-    return key if key.isalpha() or "_" in key else f'"{key}"'

@@ -1,17 +1,22 @@
-"""A recorded session, read from its Parquet file and nothing else. Times are minutes since midnight, IST."""
+"""Recorded sessions, read from their Parquet files and nothing else.
+
+Times are minutes, IST, counted from the beginning of the calendar: those of different days can be compared.
+"""
 
 import json
 from bisect import bisect_right
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import NamedTuple
 
 import polars as pl
 
 from option_baskets.domain.session import IST
+
+DAY = 24 * 60
 
 
 class Instrument(NamedTuple):
@@ -35,11 +40,22 @@ class Known:
 
 
 class Prices:
-    """The bars of one contract or index."""
+    """The bars of one contract or index, by the minute each starts at."""
 
-    def __init__(self, bars: dict[int, Bar]) -> None:
-        self.bars = bars
-        self.starts = sorted(bars)
+    def __init__(self, rows: pl.DataFrame | None = None) -> None:
+        self._rows = rows
+
+    @cached_property
+    def bars(self) -> dict[int, Bar]:
+        """Made when they are first asked for: of most contracts they never are."""
+        if self._rows is None:
+            return {}
+        columns = self._rows.select("minute", "open", "high", "low", "close").iter_rows()
+        return {minute: Bar(*bar) for minute, *bar in columns}
+
+    @cached_property
+    def starts(self) -> list[int]:
+        return sorted(self.bars)
 
     def known(self, at: int) -> Known | None:
         """The last close before ``at``."""
@@ -58,6 +74,9 @@ class Prices:
         return known.price if known else None
 
 
+NOTHING = Prices()
+
+
 class Recording:
     """One underlying of one session of minute bars."""
 
@@ -65,13 +84,19 @@ class Recording:
         header = json.loads(pl.read_parquet_metadata(path)["option_baskets.session"])
         assert header["interval_seconds"] == 60 and header["kind"] == "bars"
         self.date = date.fromisoformat(header["date"])
+        ((opens, closes),) = header["windows"]
+        self.open, self.close = minute_of(datetime.fromisoformat(opens)), minute_of(datetime.fromisoformat(closes))
         groups = header["contracts"]
         self.underlying: str = groups[0]["underlying"]
         assert {group["underlying"] for group in groups} == {self.underlying}
         self.lot_size: dict[Instrument, int] = {}
+        self.freeze: dict[date, int] = {}
+        """Freeze quantities by expiry; without one an order is not sliced."""
         self.monthly: set[date] = set()
         for group in groups:
             expiry = date.fromisoformat(group["expiry"])
+            if "freeze_quantity" in group:
+                self.freeze[expiry] = group["freeze_quantity"]
             if group["series"] == "monthly":
                 self.monthly.add(expiry)
             for type_ in ("CE", "PE"):
@@ -79,22 +104,30 @@ class Recording:
                     self.lot_size[Instrument(expiry, type_, Decimal(strike))] = group["lot_size"]
             if group.get("future"):
                 self.lot_size[Instrument(expiry, "FUT", None)] = group["lot_size"]
-        self.spot = Prices({})
-        self.prices: dict[Instrument, Prices] = {instrument: Prices({}) for instrument in self.lot_size}
+        self.spot = Prices()
+        self.prices: dict[Instrument, Prices] = dict.fromkeys(self.lot_size, NOTHING)
         self._read(path)
+        self.settlement = _settlement(path.parent / "settlements.csv", self.date, self.underlying)
+        """What the index is worth to contracts that expire today, if it is known."""
 
     def _read(self, path: Path) -> None:
         rows = pl.read_parquet(path).filter(pl.col("underlying") == self.underlying, pl.col("close") > 0)
         local = pl.col("start").dt.convert_time_zone(IST.key)
         minute = local.dt.hour().cast(pl.Int32) * 60 + local.dt.minute().cast(pl.Int32)
-        rows = rows.with_columns(minute.alias("minute"))
+        rows = rows.with_columns((minute + self.at("00:00")).alias("minute"))
         for (expiry, strike, type_), part in rows.partition_by("expiry", "strike", "type", as_dict=True).items():
-            columns = part.select("minute", "open", "high", "low", "close").iter_rows()
-            prices = Prices({minute: Bar(*bar) for minute, *bar in columns})
             if type_ == "IDX":
-                self.spot = prices
+                self.spot = Prices(part)
             else:
-                self.prices[Instrument(expiry, type_, strike)] = prices
+                self.prices[Instrument(expiry, type_, strike)] = Prices(part)
+
+    def at(self, clock: str) -> int:
+        """The minute of a time of this day."""
+        return self.date.toordinal() * DAY + int(clock[:2]) * 60 + int(clock[3:])
+
+    def of(self, instrument: Instrument) -> Prices:
+        """Of a contract that need not be listed today."""
+        return self.prices.get(instrument, NOTHING)
 
     def expiries(self, series: str) -> list[date]:
         """Listed ones from today on."""
@@ -114,7 +147,55 @@ class Recording:
             }
         )
 
-    def trading_days_until(self, expiry: date) -> int:
-        """Weekdays after today up to and including ``expiry``: no holiday lies in the weeks these cases use."""
-        days = (self.date + timedelta(days=n) for n in range(1, (expiry - self.date).days + 1))
-        return sum(1 for day in days if day.weekday() < 5)
+
+def _settlement(path: Path, day: date, underlying: str) -> Decimal | None:
+    rows = path.read_text(encoding="utf-8").splitlines()[1:] if path.exists() else []
+    prices = [row.split(",")[2] for row in rows if row.split(",")[:2] == [day.isoformat(), underlying]]
+    return Decimal(prices[0]) if prices else None
+
+
+@cache
+def recording(path: Path) -> Recording:
+    """Read once a process: one after another many cases look at the same day."""
+    return Recording(path)
+
+
+def minute_of(instant: datetime) -> int:
+    local = instant.astimezone(IST)
+    return local.date().toordinal() * DAY + local.hour * 60 + local.minute
+
+
+def date_of(at: int) -> date:
+    return date.fromordinal(at // DAY)
+
+
+def clock_of(at: int) -> str:
+    return f"{at % DAY // 60:02d}:{at % 60:02d}"
+
+
+# ---------------------------------------------------------------- trading days
+
+
+def is_trading_day(day: date) -> bool:
+    """No holiday lies in the weeks these cases use."""
+    return day.weekday() < 5
+
+
+def trading_days_until(today: date, expiry: date) -> int:
+    """After today, up to and including ``expiry``."""
+    days = (today + timedelta(days=n) for n in range(1, (expiry - today).days + 1))
+    return sum(1 for day in days if is_trading_day(day))
+
+
+def trading_days_before(day: date, count: int) -> date:
+    while count:
+        day -= timedelta(days=1)
+        count -= is_trading_day(day)
+    return day
+
+
+def next_trading_day(day: date) -> date:
+    day += timedelta(days=1)
+    while not is_trading_day(day):
+        day += timedelta(days=1)
+    return day

@@ -8,7 +8,8 @@ from functools import cache
 from itertools import pairwise
 from typing import Any
 
-from tests.reference.recording import Instrument, Recording
+from tests.reference.deltas import delta_of, forward_of
+from tests.reference.recording import DAY, Instrument, Recording
 
 FRESH = 1
 """Minutes; the limit of age for bars of a minute."""
@@ -120,6 +121,10 @@ def strike_of(
         case "straddle_percent":
             value = straddle(expiry, money(), day, at) * Decimal(rule["percent"]) / 100
             return premium(rule["pick"], value, value)
+        case "delta":
+            atm = money()
+            off = by_delta(Decimal(rule["value"]), type_, expiry, day, at)
+            return min(off, key=lambda strike: (off[strike], abs(strike - atm), strike))
         case "premium":
             low = Decimal(rule["value"] if rule["pick"] != "range" else rule["from"])
             return premium(rule["pick"], low, Decimal(rule["to"]) if rule["pick"] == "range" else low)
@@ -165,11 +170,7 @@ def by_premium(
     pick: str, low: Decimal, high: Decimal, type_: str, expiry: date, day: Recording, at: int
 ) -> dict[Decimal, Decimal]:
     """Eligible strikes with how far their premium is from the one wanted: the middle of the range, or ``low``."""
-    priced = {}
-    for strike in day.strikes(expiry, type_):
-        price = fresh(day, Instrument(expiry, type_, strike), at)
-        if price is not None:
-            priced[strike] = price
+    priced = _priced(expiry, type_, day, at, FRESH)
     if pick == "at_least":
         priced = {strike: price for strike, price in priced.items() if price >= low}
     if pick == "at_most":
@@ -180,3 +181,36 @@ def by_premium(
         raise Skip("no_eligible_strike")
     wanted = (low + high) / 2
     return {strike: abs(price - wanted) for strike, price in priced.items()}
+
+
+def by_delta(wanted: Decimal, type_: str, expiry: date, day: Recording, at: int) -> dict[Decimal, Decimal]:
+    """Eligible strikes with how far their delta is from the one wanted."""
+    forward = _forward(expiry, day, at)
+    found = {}
+    for strike, price in _priced(expiry, type_, day, at, FRESH).items():
+        if forward is not None:
+            left = (expiry - day.date).days * DAY + day.close - at
+            delta = delta_of(float(price), forward, float(strike), left, is_call=type_ == "CE")
+            if delta is not None:
+                found[strike] = abs(Decimal(str(delta)) - wanted)
+    if not found:
+        raise Skip("no_eligible_strike")
+    return found
+
+
+def _forward(expiry: date, day: Recording, at: int) -> float | None:
+    """From fresh prices; where no strike has two of them, from old ones."""
+    for oldest in (FRESH, DAY):
+        forward = forward_of(*(_priced(expiry, type_, day, at, oldest) for type_ in ("CE", "PE")))
+        if forward is not None:
+            return forward
+    return None
+
+
+def _priced(expiry: date, type_: str, day: Recording, at: int, oldest: int) -> dict[Decimal, Decimal]:
+    found = {}
+    for strike in day.strikes(expiry, type_):
+        known = day.prices[Instrument(expiry, type_, strike)].known(at)
+        if known is not None and known.age <= oldest:
+            found[strike] = known.price
+    return found
