@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from option_baskets.adapters.basket_file import BasketFile
@@ -111,7 +111,7 @@ class Embedded:
             clock,
             fills=market.fills,
             is_trading=market.is_trading,
-            protection=partial(price_band, facts),
+            protection=lru_cache(maxsize=10_000)(partial(price_band, facts)),
             threaded=threaded,
             durable=durable,
         )

@@ -1,7 +1,8 @@
 """What a broker reports, applied to an order."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from option_baskets.domain.copies import copied
 from option_baskets.domain.order import (
     AT_BROKER,
     RETURNS,
@@ -120,7 +121,7 @@ def _after(order: Order, report: OrderReport, state: OrderState) -> Order:
         reason=reason,
         message=message,
     )
-    return replace(
+    return copied(
         order,
         state=state,
         broker_order_id=report.broker_order_id or order.broker_order_id,
