@@ -16,13 +16,14 @@ from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.domain.basket import BrokerAccount
 from option_baskets.domain.dynamic import DynamicPolicy, divide
 from option_baskets.domain.events import MarketPhase, Tick
+from option_baskets.domain.kill import Kill, KillScope
 from option_baskets.domain.losses import HighWater, Over, Rule
 from option_baskets.domain.order import Fill
 from option_baskets.domain.reasons import Reason
 from option_baskets.domain.run import RunStatus
 from option_baskets.domain.settlement import Settlement
 from option_baskets.ports import Index
-from option_baskets.store.books import Alert, Books, Fence, MarketRecord, Refusal, TickState
+from option_baskets.store.books import Alert, Books, Fence, Leave, MarketRecord, Refusal, TickState
 from tests.contract.engines import opened
 from tests.engine.plans import DAY, allocation, basket, instant, order, run, strategy
 
@@ -79,6 +80,9 @@ ASKED: dict[str, Callable[[Books], Awaitable[object]]] = {
     "carried_on": lambda books: books.carried_on(USER, DAY),
     "settlements_of_run": lambda books: books.settlements_of_run(USER, run().id),
     "fences": lambda books: books.fences(USER, DAY),
+    "kills": lambda books: books.kills(),
+    "kills_of": lambda books: books.kills_of(USER),
+    "leave_of": lambda books: books.leave_of(USER, "straddle"),
     "high_water": lambda books: books.high_water(USER, "income"),
     "alerts": lambda books: books.alerts(USER, DAY),
     "refusals": lambda books: books.refusals(USER, DAY),
@@ -151,6 +155,8 @@ async def books(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         books.put_alert(Alert(user_id=USER, at=at, code="drift", message="book and broker differ")),
         books.put_refusal(Refusal(user_id=USER, at=at, strategy_id="straddle", reason=Reason.PAUSED)),
     )
+    await books.save_kill(Kill(user_id=USER, subject=(KillScope.ACCOUNT, "zerodha-1"), at=at, actor="asha"))
+    await books.save_leave(Leave(user_id=USER, strategy_id="straddle", at=at, actor="asha"))
     yield books
     await table.close()
 

@@ -6,13 +6,16 @@ import click
 
 _COMMANDS = {
     "audit": "Everything that was decided, ordered and done, in order of time.",
+    "arm": "Release what kill has thrown: entries again.",
     "backup": "Copy the books to a new folder while they are in use.",
     "bench": "Measure this machine: how exactly the timer wakes.",
     "calendar": "Sessions, holidays, expiries and lot sizes of a month.",
     "chain": "An option chain of a recorded day, with volatilities and Greeks.",
     "check": "Check basket files and say what to mend.",
+    "exit": "Close the open runs of a strategy now.",
     "explain": "What strategies do on a recorded day, and why.",
     "import": "Turn market data files into the canonical form.",
+    "kill": "The kill switch: stop, cancel, exit, stay out.",
     "new": "Write a basket file from a template.",
     "payoff": "What a file's strategies would make and risk, with margins.",
     "reconcile": "The books beside the exchange's own: orders and positions.",

@@ -1,24 +1,22 @@
 """The long-running process: days one after another, on the real clock, an accelerated one, or in simulated time."""
 
 import asyncio
-import contextlib
-import fcntl
 import logging
-import os
 import signal
 from collections.abc import Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from option_baskets.adapters.basket_file import BasketFile
 from option_baskets.adapters.brokers.fills import QuotedFills, RecordedFills
 from option_baskets.adapters.clock import RealClock, SimulatedClock, run_real, run_simulated
 from option_baskets.adapters.feeds.recorded import RecordedFeed
 from option_baskets.adapters.feeds.simulated import Scenario, SimulatedFeed, refuse_unless_sound
+from option_baskets.cli.data_folder import alone
 from option_baskets.domain.cadence import Cadence
-from option_baskets.domain.errors import Invalid, Unavailable
+from option_baskets.domain.errors import Invalid
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.session import IST, Session, contract_close, next_session_day, session_on, with_halts
 from option_baskets.engine.day import Watch
@@ -28,6 +26,9 @@ from option_baskets.ports import Clock
 from option_baskets.wiring import Embedded, Market, held_underlyings, last_tick, play, spare_the_collector
 
 LOG = logging.getLogger(__name__)
+
+LOOK_FOR_KILLS = timedelta(seconds=0.5)
+"""Of real time: half of what a kill switch thrown elsewhere may take to be seen."""
 
 
 class Speed:
@@ -97,7 +98,7 @@ class Running:
         Raises:
             Unavailable: another process works in the data folder.
         """
-        with self._alone():
+        with alone(self.data):
             for session in sessions:
                 for record in self._trade(session, watch):
                     done(record)
@@ -129,16 +130,18 @@ class Running:
         in_simulated_time = isinstance(clock, SimulatedClock)
         return Embedded(
             data=self.data,
-            market=self._market(session, held),
+            market=self.market(session, held),
             clock=clock,
             facts=self.facts,
             rate=Rate(),
             cadence=self.cadence,
             threaded=not in_simulated_time,
             durable=not in_simulated_time,
+            kills_every=None if in_simulated_time else LOOK_FOR_KILLS * max(1.0, self.speed.factor),
         )
 
-    def _market(self, session: Session, held: Collection[str]) -> Market:
+    def market(self, session: Session, held: Collection[str]) -> Market:
+        """The market of the session, with these underlyings beside those of the baskets."""
         if self.recorded is not None:
             return Market(
                 feed=self.recorded,
@@ -156,31 +159,6 @@ class Running:
 
     def _underlyings(self) -> list[str]:
         return sorted({strategy.underlying for file in self.baskets for strategy in file.strategies})
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Hold the data folder: two engines on one journal would order everything twice."""
-        try:
-            self.data.mkdir(parents=True, exist_ok=True)
-            lock = (self.data / "lock").open("ab+", buffering=0)
-        except OSError as error:
-            raise Invalid(f"{self.data} cannot be written: {error.strerror}", where="--data") from error
-        with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise Unavailable(
-                    f"process {_holder(lock)} trades in {self.data}; stop it, or give another --data folder"
-                ) from None
-            with contextlib.suppress(OSError):  # held without a name, where the disk is full
-                lock.truncate(0)
-                lock.write(str(os.getpid()).encode())
-            yield
-
-
-def _holder(lock: IO[bytes]) -> str:
-    lock.seek(0)
-    return lock.read().decode().strip() or "(unknown)"
 
 
 async def _until_terminated(work: Coroutine[Any, Any, list[DayRecord]]) -> list[DayRecord]:

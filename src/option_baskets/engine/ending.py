@@ -42,4 +42,4 @@ async def mark_ended(
             return after, [trading.books.put_refusal(refusal_of(after, snapshot.at))]
         return after, ()
 
-    await trading.runs.change(key, demanded)
+    await trading.runs.change(key, demanded, snapshot)
