@@ -1,5 +1,6 @@
 """When the engine was there: the beginning of a day, going on after a restart, and the end, in every user's history."""
 
+import contextlib
 import logging
 from collections.abc import Iterable
 
@@ -23,7 +24,7 @@ async def note_end(trading: Trading) -> None:
 
 
 async def _note(trading: Trading, what: What, cause: str) -> None:
-    """A store that cannot take it keeps nobody from trading."""
+    """A store that cannot take it keeps nobody from trading; it is told, as far as that can be written."""
     now = trading.clock.now()
     users = sorted({user for user, _ in trading.desk.brokers})
     day = trading.close_of_day().date().isoformat()
@@ -33,6 +34,9 @@ async def _note(trading: Trading, what: What, cause: str) -> None:
             await trading.books.commit(*(trading.books.put_occurrence(each) for each in some))
     except Unavailable as error:
         LOG.warning("that the engine %s is not written: %s", what, error)
+        with contextlib.suppress(Unavailable):
+            for user in users:
+                await trading.failed(user, f"noting that the engine {what}", error)
 
 
 def _groups(deeds: list[Occurrence]) -> Iterable[list[Occurrence]]:
