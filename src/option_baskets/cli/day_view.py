@@ -21,6 +21,13 @@ from option_baskets.store.records import Level
 
 _STYLE = {RunStatus.SKIPPED: "yellow", RunStatus.FAILED: "red", RunStatus.CLOSED: ""}
 
+_ALIKE = 3
+"""Alerts of one kind that a day shows one by one."""
+
+_WAYS_OUT = {
+    "no_settlement_price": "a line DATE,UNDERLYING,PRICE,SOURCE in settlements.csv beside the recorded days settles it",
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Happening:
@@ -60,9 +67,22 @@ def show_result(console: Console, day: DayRecord) -> None:
             console.print(Text(f"{division.policy.id}: {share.name} {share.why}", style="dim"))
         if division.note:
             console.print(Text(f"{division.policy.id}: {division.note}", style="yellow"))
-    for alert in day.alerts:
-        style = "bold red" if alert.level is Level.CRITICAL else "yellow"
-        console.print(Text(f"{_clock(alert.at)} {alert.code}: {alert.message}", style=style))
+    for line in _alerts(day):
+        console.print(line)
+
+
+def _alerts(day: DayRecord) -> Iterator[Text]:
+    """By kind as they came, the first few of each; the record has them all."""
+    kinds = dict.fromkeys(alert.code for alert in day.alerts)
+    for code in kinds:
+        alike = [alert for alert in day.alerts if alert.code == code]
+        for alert in alike[:_ALIKE]:
+            style = "bold red" if alert.level is Level.CRITICAL else "yellow"
+            yield Text(f"{_clock(alert.at)} {alert.code}: {alert.message}", style=style)
+        if len(alike) > _ALIKE:
+            yield Text(f"… and {len(alike) - _ALIKE} more {code}; --json has them all", style="dim")
+        if code in _WAYS_OUT:
+            yield Text(_WAYS_OUT[code], style="dim")
 
 
 def show_days(console: Console, days: Sequence[DayRecord]) -> None:
@@ -117,6 +137,9 @@ def _timeline(day: DayRecord) -> Table:
 def of_run(run: Run) -> Iterator[Happening]:
     """Everything that happened to a run so far, in no order."""
     name = _name(run)
+    if _waited_in_vain(run):
+        yield from _skipped_late(name, run)
+        return
     if run.status in {RunStatus.SKIPPED, RunStatus.FAILED}:
         yield Happening(
             at=run.entry_at,
@@ -161,6 +184,17 @@ def of_run(run: Run) -> Iterator[Happening]:
             text=text,
             style="yellow",
         )
+
+
+def _waited_in_vain(run: Run) -> bool:
+    """It was skipped for what all of its legs missed, which is told once, when it was known."""
+    return run.status is RunStatus.SKIPPED and {each.reason for each in run.shortfalls} == {run.reason}
+
+
+def _skipped_late(name: str, run: Run) -> Iterator[Happening]:
+    for at, detail in dict.fromkeys((each.at, each.detail) for each in run.shortfalls):
+        what = f"{run.status.lower()} {run.reason}"
+        yield Happening(at=at or run.entry_at, what=what, strategy=name, text=detail, style=_STYLE[run.status])
 
 
 def _name(run: Run) -> str:

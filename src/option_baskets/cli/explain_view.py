@@ -216,6 +216,8 @@ def _outcome(run: Run) -> Iterator[str]:
         told = f"{pending.account}: leg {pending.leg} again, {pending.detail}"
         yield f"{told}: waited for from {since}, and it never came"
     for short in run.shortfalls:
+        if run.reason is short.reason and not run.positions:
+            continue  # the waits have said it
         yield f"{short.account}: {short.quantity} units of leg {short.leg} not traded: {short.detail} ({short.reason})"
 
 
