@@ -21,7 +21,7 @@ from option_baskets.cli.limit_wording import (
 )
 from option_baskets.cli.wording import expiry_in_words, strike_in_words, units_in_words
 from option_baskets.domain.allocation import Allocation, lots_by_leg
-from option_baskets.domain.basket import OnFailure, Reference, Strategy, Weekday
+from option_baskets.domain.basket import OnBlind, OnFailure, Reference, Strategy, Weekday
 from option_baskets.domain.due import latest_mis_exits
 from option_baskets.domain.errors import Invalid
 
@@ -118,6 +118,7 @@ def _schedule(strategy: Strategy) -> str:
         words.append(f"{' or '.join(map(str, when.dte))} days to expiry")
     words += [f"measured from the {strategy.reference}"] * (strategy.reference is not Reference.SPOT)
     words += ["what is filled is kept where a leg fails"] * (strategy.on_failure is OnFailure.KEEP)
+    words += ["left where a sold leg has no prices"] * (strategy.on_blind is OnBlind.EXIT)
     words += held_in_words(strategy)
     words += ["naked"] * strategy.naked + ["special sessions too"] * strategy.special_sessions
     return ", ".join(words + ["paused"] * strategy.paused)

@@ -22,10 +22,14 @@ from option_baskets.domain.session import IST, Session, contract_close, next_ses
 from option_baskets.engine.day import Watch
 from option_baskets.engine.rates import Rate
 from option_baskets.engine.report import DayRecord
+from option_baskets.engine.trading import Pace
 from option_baskets.ports import Clock
 from option_baskets.wiring import Embedded, Market, held_underlyings, last_tick, play, spare_the_collector
 
 LOG = logging.getLogger(__name__)
+
+BLIND_AFTER = timedelta(seconds=30)
+"""A feed silent so long on a sold contract leaves its stops blind; a recording is silent where nobody traded."""
 
 LOOK_FOR_KILLS = timedelta(seconds=0.5)
 """Of real time: half of what a kill switch thrown elsewhere may take to be seen."""
@@ -134,6 +138,7 @@ class Running:
             clock=clock,
             facts=self.facts,
             rate=Rate(),
+            pace=Pace(blind_after=None if self.recorded else BLIND_AFTER),
             cadence=self.cadence,
             threaded=not in_simulated_time,
             durable=not in_simulated_time,

@@ -47,6 +47,13 @@ class OnFailure(StrEnum):
     KEEP = "keep"
 
 
+class OnBlind(StrEnum):
+    """What is done about a sold leg whose prices have stopped coming."""
+
+    ALERT = "alert"
+    EXIT = "exit"
+
+
 class Holding(StrEnum):
     """Until when a run is held."""
 
@@ -192,6 +199,7 @@ class Strategy:
     special_sessions: bool = False
     """Trade weekend, Muhurat and disaster-recovery sessions too."""
     on_failure: OnFailure = OnFailure.UNWIND
+    on_blind: OnBlind = OnBlind.ALERT
     exits: StrategyExits = field(default_factory=StrategyExits)
     product: Product = Product.NRML
     settle: bool = False

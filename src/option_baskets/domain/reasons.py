@@ -69,5 +69,6 @@ class ExitReason(StrEnum):
     KILL = "kill"
     MANUAL = "manual"
     UNWIND = "unwind"
+    BLIND = "blind"
     EXTERNAL = "external"
     EXPIRY = "expiry"

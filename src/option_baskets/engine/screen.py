@@ -41,8 +41,9 @@ KNOWN: Mapping[type, str] = {
         settlement mark batch due external late
     """,
     Strategy: """
-        id basket_id name underlying schedule legs units expiry reference naked special_sessions on_failure exits
-        product settle wait breakout reenter_until restart entry_grace_seconds slippage_limit_percent paused version
+        id basket_id name underlying schedule legs units expiry reference naked special_sessions on_failure on_blind
+        exits product settle wait breakout reenter_until restart entry_grace_seconds slippage_limit_percent paused
+        version
     """,
     LegSpec: "id side type ratio strike expiry stop target trail price square_off lazy wait breakout on_stop on_target",
     StrategyExits: "stop target lock mtm per premium_base move_stop_to_cost",

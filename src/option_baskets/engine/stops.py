@@ -13,6 +13,7 @@ from option_baskets.domain.reasons import ExitReason
 from option_baskets.domain.rules import Check, Close, ExitDemanded, step
 from option_baskets.domain.run import Run, RunStatus, settled
 from option_baskets.engine.accruals import accrued
+from option_baskets.engine.blindness import check_blind
 from option_baskets.engine.exit import accounts_closing, close
 from option_baskets.engine.kills import close_killed
 from option_baskets.engine.later import start_entering
@@ -33,6 +34,7 @@ async def check_stops(trading: Trading, event: Event) -> None:
     snapshot = await trading.market.snapshot(event.at)
     await close_killed(trading, snapshot)
     await check_losses(trading, snapshot)
+    await check_blind(trading, snapshot)
     for changed, now in trading.runs.changed():
         trading.screen.take_up(changed, now)
     for key in trading.screen.select(snapshot):

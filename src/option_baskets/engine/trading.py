@@ -34,8 +34,10 @@ class Pace:
 
     chase_every: timedelta = timedelta(seconds=3)
     chases_an_order: int = 20
-    """Modifications before an exit is cancelled and ordered anew; Kite allows 25."""
+    """Modifications before an order is cancelled and what is left of it ordered anew; Kite allows 25."""
     critical_after: timedelta = timedelta(seconds=10)
+    blind_after: timedelta | None = None
+    """A sold leg is traded blind once its feed was silent so long; None: the silence of this market means nothing."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,6 +65,8 @@ class Trading:
     """What limits have ended today."""
     standings: dict[AccountKey, Standing] = field(default_factory=dict)
     """How accounts stand beside our books; those that were read."""
+    blind: set[tuple[RunKey, tuple[str, str, int]]] = field(default_factory=set)
+    """Sold legs without prices, as the last stop check found them."""
     alerted: set[tuple[AccountKey, str]] = field(default_factory=set)
     """What was already said: of an order that is not ours, of a charge that is not known."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
