@@ -21,7 +21,7 @@ from option_baskets.domain.risk import Exposure, approve_entries
 from option_baskets.domain.run import LegPosition, Run, Shortfall
 from option_baskets.domain.session import IST
 from option_baskets.domain.unentered import not_entered
-from option_baskets.engine.gate import require_sendable_now
+from option_baskets.engine.gate import require_armed, require_sendable_now
 from option_baskets.engine.planning import Entry
 from option_baskets.engine.trading import Trading
 from option_baskets.engine.valuation import Holding
@@ -39,7 +39,7 @@ def approved(trading: Trading, run: Run, entry: Entry, snapshot: Snapshot) -> En
     for account in dict.fromkeys(accounts):
         intents = [order.intent for order in entry.orders if order.intent.account == account]
         try:
-            _refuse_killed(trading, run, account)
+            require_armed(trading, run, account)
             _refuse_strangers(trading, run, entry, account)
             approve_entries(intents, _exposure(trading, run, entry, account, snapshot))
             for intent in intents:
@@ -63,13 +63,6 @@ def approved(trading: Trading, run: Run, entry: Entry, snapshot: Snapshot) -> En
         first, *_ = refused.values()
         raise Refused(first.reason, "; ".join(dict.fromkeys(map(str, refused.values()))))
     return left
-
-
-def _refuse_killed(trading: Trading, run: Run, account: str) -> None:
-    """Raises Refused: the kill switch is on."""
-    kill = trading.guard.killed(run, account)
-    if kill is not None:
-        raise Refused(Reason.KILLED, f"{kill.told}; nothing is entered on {account} until it is armed again")
 
 
 def _refuse_strangers(trading: Trading, run: Run, entry: Entry, account: str) -> None:

@@ -1,7 +1,7 @@
 """What every entry passes before it leaves: where it is decided, and again where it had to wait. No exit is looked at.
 
 An entry may wait for tokens, or for its hedges to be filled. By then its price may be old, its limit far from where the
-contract trades, or the market shut.
+contract trades, or the market shut, or somebody has thrown the kill switch.
 """
 
 from datetime import timedelta
@@ -10,7 +10,9 @@ from option_baskets.domain.errors import Refused, Unavailable
 from option_baskets.domain.ids import Action
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.order import Intent
+from option_baskets.domain.reasons import Reason
 from option_baskets.domain.risk import Approved, Moment, approve, require_sendable
+from option_baskets.domain.run import Run
 from option_baskets.engine.trading import LOG, Trading
 from option_baskets.store.records import Refusal
 
@@ -35,6 +37,13 @@ def require_sendable_now(trading: Trading, intent: Intent, snapshot: Snapshot) -
     require_sendable(intent, moment, trading.far)
 
 
+def require_armed(trading: Trading, run: Run, account: str) -> None:
+    """Raises Refused: the kill switch is on over the account's part of the run."""
+    kill = trading.guard.killed(run, account)
+    if kill is not None:
+        raise Refused(Reason.KILLED, f"{kill.told}; nothing is entered on {account} until it is armed again")
+
+
 class Gate:
     """Approval of one order at the instant it is handed to its broker."""
 
@@ -46,21 +55,26 @@ class Gate:
         """Approve it.
 
         Raises:
-            Refused: it is an entry that has waited, and may not leave any more; that is recorded.
+            Refused: it is an entry that is killed, or has waited and may not leave any more; that is recorded.
         """
         if intent.action is Action.EXIT:
             return approve(intent)
-        now = self._trading.clock.now()
-        if abs(now - intent.decided_at) <= LOOK_AGAIN:
-            return approve(intent)
-        if self._seen is None or abs(now - self._seen.at) > LOOK_AGAIN:
-            self._seen = await self._trading.market.snapshot(now)
         try:
-            require_sendable_now(self._trading, intent, self._seen)
+            run = self._trading.runs.get((intent.user_id, intent.run_id))
+            require_armed(self._trading, run, intent.account)
+            await self._require_sendable(intent)
         except Refused as refusal:
             await self._record(intent, refusal)
             raise
         return approve(intent)
+
+    async def _require_sendable(self, intent: Intent) -> None:
+        now = self._trading.clock.now()
+        if abs(now - intent.decided_at) <= LOOK_AGAIN:
+            return
+        if self._seen is None or abs(now - self._seen.at) > LOOK_AGAIN:
+            self._seen = await self._trading.market.snapshot(now)
+        require_sendable_now(self._trading, intent, self._seen)
 
     async def _record(self, intent: Intent, refusal: Refused) -> None:
         record = Refusal(

@@ -24,6 +24,7 @@ from option_baskets.store.records import ENGINE, Alert, Leave, Level
 
 LOG = logging.getLogger(__name__)
 
+
 async def kill(trading: Trading, user_id: str, subject: Killed, *, actor: str = ENGINE, reason: str = "") -> Kill:
     """Throw a switch and take it up at once. Returns when all it covers is marked to be closed; closing goes on.
 
