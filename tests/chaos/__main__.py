@@ -31,6 +31,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=500, help="over all days; default 500")
     parser.add_argument("--each", type=int, default=25, help="kills a day; default 25")
     parser.add_argument("--seed", type=int, help="of the first day, each day after it has the next; default: a new one")
+    parser.add_argument("--power", action="store_true", help="the power fails: what was not fsynced is lost")
     parser.add_argument("--keep", type=Path, help="keep the books of bad days in this folder")
     parser.add_argument("--verbose", action="store_true", help="show what the engine logs")
     given = parser.parse_args()
@@ -46,7 +47,7 @@ def main() -> int:
             if len(kills) >= given.kills:
                 break
             place = Path(folder) / str(seed)
-            day = compare(place, seed, min(given.each, given.kills - len(kills)))
+            day = compare(place, seed, min(given.each, given.kills - len(kills)), power=given.power)
             kills += day.kills
             runs += day.runs
             excused += len(day.excused)

@@ -28,6 +28,7 @@ from option_baskets.store.books import Books
 from option_baskets.wiring import Embedded, Market, play
 from tests.chaos.failpoints import Death, Fate, MortalBroker, MortalTable
 from tests.chaos.line import Account, Answer, Call, Done, Go, Idle, Update
+from tests.chaos.power import Synced, SyncedTable, lose_power
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,10 @@ class Engine:
     files: Sequence[BasketFile]
     pace: Pace
     rate: Rate | None
+    power: str = ""
+    """The seed of what a death leaves of what was not on disk; empty: everything, as when a process is killed."""
+    durable: bool = True
+    """Where power fails: whether the tables are, as they are in earnest."""
 
 
 def live(engine: Engine, pipe: Connection, death: Death) -> NoReturn:
@@ -58,6 +63,8 @@ def live(engine: Engine, pipe: Connection, death: Death) -> NoReturn:
 
 async def _day(engine: Engine, exchange: "RemoteExchange", clock: SimulatedClock, fate: Fate) -> None:
     remote: Any = exchange
+    if engine.power:
+        lose_power(engine.data, f"{engine.power}/{clock.now()}")
     machine = MortalEngine(
         fate,
         data=engine.data,
@@ -66,9 +73,10 @@ async def _day(engine: Engine, exchange: "RemoteExchange", clock: SimulatedClock
         facts=engine.facts,
         rate=engine.rate,
         threaded=False,
-        durable=False,
+        durable=bool(engine.power) and engine.durable,
         pace=engine.pace,
         exchange=remote,
+        synced=Synced(engine.data, durable=engine.durable) if engine.power else None,
     )
     await machine.adopt(engine.files)
     await play(machine, [engine.session], with_charges=False)
@@ -78,11 +86,12 @@ async def _day(engine: Engine, exchange: "RemoteExchange", clock: SimulatedClock
 class MortalEngine(Embedded):
     """The embedded machine, mortal at its table and its brokers."""
 
-    def __init__(self, fate: Fate, **given: Any) -> None:
+    def __init__(self, fate: Fate, synced: Synced | None = None, **given: Any) -> None:
         super().__init__(**given)
         self._fate = fate
-        mortal: Any = MortalTable(self.table, fate)
-        self.table, self.books = mortal, Books(mortal)
+        table: Any = SyncedTable(self.table, synced) if synced else self.table
+        mortal: Any = MortalTable(table, fate)
+        self.table, self.books = mortal, Books(mortal, health=self.health)
 
     async def trading_day(self, *given: Any) -> TradingDay:
         day = await super().trading_day(*given)

@@ -26,11 +26,16 @@ class Comparison:
     """Runs that differ for an allowed reason: id and reason."""
 
 
-def compare(folder: Path, seed: int, kills: int) -> Comparison:
-    """Live the day of the seed twice below ``folder``."""
+def compare(folder: Path, seed: int, kills: int, *, power: bool = False, durable: bool = True) -> Comparison:
+    """Live the day of the seed twice below ``folder``.
+
+    Args:
+        power: it is the power that fails (``power.py``), not only the process.
+        durable: False lets the tables take no care of that, to see that it is noticed.
+    """
     feed = scenario.recorded_day(folder / "market", seed)
     undisturbed = testimony(_live(feed, folder / "whole", seed, 0).engine.data)
-    day = _live(feed, folder / "day", seed, kills)
+    day = _live(feed, folder / "day", seed, kills, power=f"{seed}" if power else "", durable=durable)
     seen = testimony(day.engine.data)
     found = [*(f"uninterrupted: {fault}" for fault in faults(undisturbed)), *faults(seen)]
     excused = []
@@ -42,8 +47,8 @@ def compare(folder: Path, seed: int, kills: int) -> Comparison:
     return Comparison(kills=day.kills, orders=len(seen.book), runs=len(seen.runs), faults=found, excused=excused)
 
 
-def _live(feed: RecordedFeed, data: Path, seed: int, kills: int) -> Day:
-    engine = scenario.engine(feed, data)
+def _live(feed: RecordedFeed, data: Path, seed: int, kills: int, *, power: str = "", durable: bool = True) -> Day:
+    engine = scenario.engine(feed, data, power=power, durable=durable)
     day = Day(engine=engine, deaths=Deaths(seed=seed, kills=kills), behaviour=scenario.behaviours(seed, engine.session))
     day.run()
     return day

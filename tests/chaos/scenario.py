@@ -131,7 +131,7 @@ def recorded_day(folder: Path, seed: int) -> RecordedFeed:
     return RecordedFeed(folder)
 
 
-def engine(feed: RecordedFeed, data: Path) -> Engine:
+def engine(feed: RecordedFeed, data: Path, *, power: str = "", durable: bool = True) -> Engine:
     """The engine with its own store below ``data``."""
     facts = load()
     file = data.with_suffix(".toml")
@@ -146,4 +146,6 @@ def engine(feed: RecordedFeed, data: Path) -> Engine:
         files=[load_basket_file(file, facts.names)],
         pace=Pace(),
         rate=Rate(),
+        power=power,
+        durable=durable,
     )
