@@ -1,9 +1,13 @@
 """Identities: a function of what they name, in the shape every broker takes as a tag."""
 
+import os
 import re
+from collections.abc import Callable
 from datetime import date
 from itertools import product
+from math import prod
 
+import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -48,6 +52,41 @@ def test_every_part_counts() -> None:
         )
     }
     assert len(tags) == 2**7 * 100
+
+
+INTENTS = 500_000 if os.environ.get("OPTION_BASKETS_FUZZ", "1") == "1" else 10_000_000
+"""The sample; ``make fuzz`` takes all ten million."""
+PLACES = (40, 250, 10, 6, 4, 3, 2, 4, 10)
+"""Users, days, strategies, legs, accounts, entry numbers, actions, attempts and slices: 576 million orders."""
+STRIDE = 104_729
+"""A prime that divides none of them, so that the first orders it steps through are all different."""
+
+
+def intent(number: int) -> str:
+    parts = []
+    for places in PLACES:
+        number, part = divmod(number, places)
+        parts.append(part)
+    user, day, strategy, leg, account, entry, action, attempt, slice_number = parts
+    return intent_id(
+        user_id=f"user-{user}",
+        run=f"2026-{day:03}#strategy-{strategy}#0",
+        leg=str(leg),
+        account=f"account-{account}",
+        entry_number=entry,
+        action=(Action.ENTER, Action.EXIT)[action],
+        attempt=attempt,
+        slice_number=slice_number,
+    )
+
+
+def test_no_two_of_millions_of_intents_have_one_id(record_property: Callable[[str, object], None]) -> None:
+    space = prod(PLACES)
+    assert space > INTENTS
+    tags = np.fromiter((intent(index * STRIDE % space) for index in range(INTENTS)), dtype="S20", count=INTENTS)
+    tags.sort()
+    assert not (tags[1:] == tags[:-1]).any()
+    record_property("tally", f"{INTENTS:,} intents, {INTENTS:,} ids")
 
 
 def test_parts_that_read_the_same_joined_are_not_the_same() -> None:
