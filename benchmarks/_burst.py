@@ -15,7 +15,7 @@ from typing import Any
 
 from option_baskets.adapters.brokers.fills import QuotedFills
 from option_baskets.adapters.brokers.paper_behaviour import Behaviour
-from option_baskets.adapters.clock import RealClock, run_real
+from option_baskets.adapters.clock import RealClock, run_real, run_simulated
 from option_baskets.adapters.facts import load
 from option_baskets.adapters.feeds.simulated import SimulatedFeed
 from option_baskets.domain.allocation import Allocation
@@ -29,6 +29,7 @@ from option_baskets.domain.basket import (
     StrikeRule,
 )
 from option_baskets.domain.contract import ContractType, Side
+from option_baskets.domain.facts import Facts
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.order import Order, OrderState
 from option_baskets.domain.run import RunStatus
@@ -106,6 +107,15 @@ def measure(size: Size, *, slow: Mapping[tuple[str, str], Behaviour] | None = No
         return run(Path(folder), size, slow=slow)
 
 
+def simulate(size: Size, *, slow: Mapping[tuple[str, str], Behaviour] | None = None) -> Seen:
+    """The burst where computing and writing take no time: all that is left of its seconds is waiting."""
+    lead = timedelta(seconds=_LEADS[0])
+    with tempfile.TemporaryDirectory(prefix="baskets-burst-") as folder:
+        return run_simulated(
+            lambda clock: _trade(Path(folder), size, clock, slow or {}, None, threaded=False), BOUNDARY - lead
+        )
+
+
 def run(
     folder: Path,
     size: Size,
@@ -136,19 +146,40 @@ async def _burst(
     profile: cProfile.Profile | None,
 ) -> Seen:
     facts = load()
+    loading = Embedded(data=folder, market=_market(facts), clock=RealClock(), facts=facts, rate=RATE, durable=False)
+    await _fill_books(loading, size)
+    await loading.close()
+    return await _trade(folder, size, RealClock(1.0, BOUNDARY - lead), slow, profile, threaded=True)
+
+
+def _market(facts: Facts) -> Market:
     session = session_on(facts, DAY)
     assert session is not None
-    market = Market(
+    return Market(
         feed=_Still(SimulatedFeed(facts, seed=7).known(BOUNDARY)),
         fills=QuotedFills(depth=None, top_lots=10_000),
         is_trading=lambda _, at: session.is_trading(at),
     )
-    loading = Embedded(data=folder, market=market, clock=RealClock(), facts=facts, rate=RATE, durable=False)
-    await _fill_books(loading, size)
-    await loading.close()
 
-    clock = RealClock(1.0, BOUNDARY - lead)
-    machine = Embedded(data=folder, market=market, clock=clock, facts=facts, rate=RATE)
+
+async def _trade(
+    folder: Path,
+    size: Size,
+    clock: Clock,
+    slow: Mapping[tuple[str, str], Behaviour],
+    profile: cProfile.Profile | None,
+    *,
+    threaded: bool,
+) -> Seen:
+    """Run the day from a little before the boundary until every run is entered. Books that are not there are filled."""
+    facts = load()
+    session = session_on(facts, DAY)
+    assert session is not None
+    machine = Embedded(
+        data=folder, market=_market(facts), clock=clock, facts=facts, rate=RATE, threaded=threaded, durable=threaded
+    )
+    if not await machine.books.all_accounts():
+        await _fill_books(machine, size)
     for (user, account), behaviour in slow.items():
         machine.exchange.broker(account, user=user, behaviour=behaviour)
     machine.books.table = watched = _Watched(machine.table, clock)
