@@ -4,7 +4,7 @@ An entry may wait for tokens, or for its hedges to be filled. By then its price 
 contract trades, or the market shut, or somebody has thrown the kill switch.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from option_baskets.domain.errors import Refused, Unavailable
 from option_baskets.domain.ids import Action
@@ -49,7 +49,8 @@ class Gate:
 
     def __init__(self, trading: Trading) -> None:
         self._trading = trading
-        self._seen: Snapshot | None = None
+        self._seen: tuple[datetime, Snapshot] | None = None
+        """When the market was looked at last, and what it showed."""
 
     async def __call__(self, intent: Intent) -> Approved:
         """Approve it.
