@@ -73,9 +73,9 @@ class Gate:
         now = self._trading.clock.now()
         if abs(now - intent.decided_at) <= LOOK_AGAIN:
             return
-        if self._seen is None or abs(now - self._seen.at) > LOOK_AGAIN:
-            self._seen = await self._trading.market.snapshot(now)
-        require_sendable_now(self._trading, intent, self._seen)
+        if self._seen is None or abs(now - self._seen[0]) > LOOK_AGAIN:
+            self._seen = now, await self._trading.market.snapshot(now)
+        require_sendable_now(self._trading, intent, self._seen[1])
 
     async def _record(self, intent: Intent, refusal: Refused) -> None:
         record = Refusal(
