@@ -18,7 +18,7 @@ from option_baskets.store.books import Books
 from option_baskets.wiring import LOCAL_USER, Embedded
 from tests.engine.small_market import chain
 from tests.engine.test_day import FullOnce
-from tests.engine.test_recovery import Killed, Life, assert_journal_is_the_exchanges_book, dying, sending_of, text
+from tests.engine.test_recovery import Killed, Life, assert_journal_is_the_exchanges_book, being_sent, dying, text
 from tests.engine.tiny_day import (
     DAY,
     LOT,
@@ -346,7 +346,7 @@ def test_killed_after_any_commit_a_later_entry_is_neither_lost_nor_doubled(
         assert resumed.run.is_flat
         assert resumed.run.pending == ()
         assert resumed.run.status.is_over
-        sending = sending_of(life.last)
+        sending = being_sent(life, resumed)
         assert sending == sorted(o.intent.id for o in resumed.orders if o.state is OrderState.ABSENT)
         if not sending:
             assert text(resumed) == text(whole), f"after commit {number}"

@@ -29,7 +29,7 @@ from option_baskets.domain.run import Run, RunStatus
 from option_baskets.engine.report import as_json
 from option_baskets.wiring import Embedded
 from tests.engine.test_out_rules import PLAIN, TWO
-from tests.engine.test_recovery import Killed, Life, dying, sending_of
+from tests.engine.test_recovery import Killed, Life, being_sent, dying
 from tests.engine.tiny_day import LISTED, LOT, Bars, Played, Prices, call, instant, play_day, put, record, steady
 
 LOTS = '  account = "one"\n  lots = 2\n'
@@ -272,7 +272,7 @@ def test_killed_after_any_commit_the_fence_stands_and_the_day_ends_the_same(tmp_
             pass
         resumed = play_day(days, tmp_path / str(number), FENCED)
         assert all(each.run.is_flat for each in resumed.day.runs)
-        if not sending_of(life.last):
+        if not being_sent(life, resumed):
             compared += 1
             assert json.dumps(as_json([resumed.day])) == json.dumps(as_json([whole.day])), f"after commit {number}"
     assert compared >= 5

@@ -11,7 +11,7 @@ import pytest
 from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.run import RunStatus
 from option_baskets.engine.report import as_json
-from tests.engine.test_recovery import Killed, Life, dying, sending_of
+from tests.engine.test_recovery import Killed, Life, being_sent, dying
 from tests.engine.tiny_day import SPREAD, STRADDLE, Bars, Played, Prices, call, play_day, put, record, steady
 
 STOP = "stop = { percent = 25 }"
@@ -306,7 +306,7 @@ def test_killed_after_any_commit_levels_and_peaks_are_where_they_were(
             pass
         resumed = play_day(days, tmp_path / str(number), MOVED)
         assert resumed.run.is_flat
-        if not sending_of(life.last):
+        if not being_sent(life, resumed):
             compared += 1
             assert json.dumps(as_json([resumed.day])) == json.dumps(as_json([whole.day])), f"after commit {number}"
     assert compared >= 5

@@ -19,7 +19,7 @@ from option_baskets.wiring import Embedded
 from tests.engine import test_overnight as over_night
 from tests.engine.nights import MON, TUE, days, trade
 from tests.engine.test_out_rules import ended, flat, legs, play
-from tests.engine.test_recovery import Killed, Life, dying, sending_of
+from tests.engine.test_recovery import Killed, Life, being_sent, dying
 from tests.engine.tiny_day import QUIET, SPREAD, Played, Prices, call, instant, play_day, put, record, steady
 
 UP = "wait = { points = 10 }"
@@ -246,7 +246,7 @@ def test_killed_after_every_other_commit_the_range_is_as_wide_as_it_was(tmp_path
         except Killed:
             pass
         resumed = play_day(days, tmp_path / str(number), basket)
-        if not sending_of(life.last):
+        if not being_sent(life, resumed):
             compared += 1
             assert json.dumps(as_json([resumed.day])) == json.dumps(as_json([whole.day])), f"after commit {number}"
     assert compared >= 3
