@@ -1,8 +1,10 @@
 """When the store fails while positions are open: nothing is entered, exits go on, nothing is lost or doubled."""
 
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -309,3 +311,47 @@ def test_a_line_that_is_damaged_amid_others_halts_instead_of_forgetting_orders(t
         path.write_bytes(damaged)
         with pytest.raises(Halt, match="damaged in line 2"):
             SecondPath(path)
+
+
+# ---------------------------------------------------------------- a store that lost its end
+
+
+def resumed_with_the_tables_of(
+    copied: str, days: Path, data: Path, kept: Path, *, ended: str, garbage: bytes
+) -> Played:
+    """End the process at ``ended``; go on with the tables as they were at ``copied``, with garbage behind their log."""
+
+    async def act(machine: Embedded) -> None:
+        await machine.clock.sleep_until(instant(copied))
+        for end in ("", "-wal"):
+            shutil.copy(data / f"{TRADING_FILE}{end}", kept / f"{TRADING_FILE}{end}")
+        await machine.clock.sleep_until(instant(ended))
+        raise SystemExit
+
+    with pytest.raises(SystemExit):
+        play_day(days, data, THREE, acts=[act])
+    for end in ("", "-wal"):
+        shutil.copy(kept / f"{TRADING_FILE}{end}", data / f"{TRADING_FILE}{end}")
+    (data / f"{TRADING_FILE}-shm").unlink(missing_ok=True)
+    with (data / f"{TRADING_FILE}-wal").open("ab") as log:
+        assert log.tell() > 0
+        log.write(garbage)
+    return play_day(days, data, THREE, begin=instant(ended) + timedelta(seconds=5))
+
+
+def test_orders_of_which_the_store_lost_every_trace_are_found_at_the_broker_and_not_sent_again(
+    days: Path, data: Path, tmp_path: Path
+) -> None:
+    """The log ends before the entry: the same orders are meant once more, and are there."""
+    again = resumed_with_the_tables_of("09:16:30", days, data, tmp_path, ended="09:17:20", garbage=b"")
+    assert_flat_and_nothing_doubled(again)
+    assert_the_journal_is_the_exchanges_book(again, again.orders)
+    assert len(run_of(again, "early").positions) == 4
+
+
+def test_a_log_with_garbage_at_its_end_is_read_up_to_its_last_commit(days: Path, data: Path, tmp_path: Path) -> None:
+    garbage = bytes(range(256)) * 40
+    again = resumed_with_the_tables_of("09:20:30", days, data, tmp_path, ended="09:20:30", garbage=garbage)
+    assert_flat_and_nothing_doubled(again)
+    assert_the_journal_is_the_exchanges_book(again, again.orders)
+    assert run_of(again, "early").status is RunStatus.CLOSED

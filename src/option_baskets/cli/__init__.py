@@ -45,12 +45,14 @@ class _Lazy(click.Group):
             formatter.write_dl([(name, _COMMANDS[name]) for name in sorted(_COMMANDS)])
 
     def invoke(self, ctx: click.Context) -> object:
-        from option_baskets.domain.errors import OptionBasketsError
+        from option_baskets.domain.errors import Halt, OptionBasketsError
 
         try:
             return super().invoke(ctx)
         except OptionBasketsError as error:
-            raise click.ClickException(str(error)) from error
+            failure = click.ClickException(str(error))
+            failure.exit_code = 3 if isinstance(error, Halt) else 1
+            raise failure from error
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

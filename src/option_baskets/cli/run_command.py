@@ -27,6 +27,12 @@ DISTORTS = 120
 @click.option("--date", "day", type=click.DateTime(formats=["%Y-%m-%d"]), help="First day. Default: today.")
 @click.option("--days", type=click.IntRange(min=1), help="How many. Default: one; at real speed for ever.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Of the simulated market.")
+@click.option(
+    "--second-path",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="OPTION_BASKETS_SECOND_PATH",
+    help="Where exits are kept while the books cannot be written, best on another disk. Default: in the data folder.",
+)
 @click.option("--no-charges", is_flag=True, help="Leave charges out of the account.")
 @click.option("--json", "out", type=click.Path(dir_okay=False, path_type=Path), help="Write the record of the days.")
 @click.option("--facts", type=_FOLDER, help="Later revisions of the market facts.")
@@ -38,6 +44,7 @@ def command(
     day: datetime | None,
     days: int | None,
     seed: int,
+    second_path: Path | None,
     no_charges: bool,
     out: Path | None,
     facts: Path | None,
@@ -85,6 +92,7 @@ def command(
         recorded=RecordedFeed(Path(folder)) if folder else None,
         seed=seed,
         with_charges=not no_charges,
+        second_path=second_path,
         cadence=load_cadence(facts),
     )
     tell_of_alerts(console, quiet=running.speed.is_simulated)

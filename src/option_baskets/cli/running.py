@@ -64,6 +64,8 @@ class Running:
     with_charges: bool
     cadence: Cadence | None = None
     """None: the package's own table."""
+    second_path: Path | None = None
+    """Where what must be kept goes while the tables cannot be written; None: a file in the data folder."""
 
     def days(self, first: date | None, count: int | None) -> Iterator[Session]:
         """The sessions to trade, from ``first`` (default: today, or the first recorded day) on.
@@ -142,6 +144,7 @@ class Running:
             cadence=self.cadence,
             threaded=not in_simulated_time,
             durable=not in_simulated_time,
+            second_path=self.second_path,
             kills_every=None if in_simulated_time else LOOK_FOR_KILLS * max(1.0, self.speed.factor),
         )
 

@@ -89,6 +89,10 @@ class Desk:
         """How many entries the account's rate lets through in that time; None: as many as you like."""
         return self._lines.buckets[account].entries(within)
 
+    def note_unknown(self, account: AccountKey, tag: str) -> None:
+        """The account's order book has an order that the journal has not. Should it be meant once, it is not sent."""
+        self._lines.unknown.add((account, tag))
+
     # ------------------------------------------------------------ orders in hand
 
     @property

@@ -19,6 +19,8 @@ class Lines:
 
     brokers: Mapping[AccountKey, Broker]
     buckets: Mapping[AccountKey, Bucket]
+    unknown: set[tuple[AccountKey, str]] = field(default_factory=set)
+    """Tags that order books showed and the journal did not have."""
     _reading: defaultdict[AccountKey, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
     _next: dict[AccountKey, asyncio.Task[tuple[OrderReport, ...]]] = field(default_factory=dict)
     """The reading that has not begun yet."""

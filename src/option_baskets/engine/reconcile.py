@@ -183,6 +183,8 @@ async def _adopt(trading: Trading, account: AccountKey, reports: Sequence[OrderR
     desk, changed = trading.desk, set[RunKey]()
     for report in reports:
         before = desk.orders.get(report.tag)
+        if before is None and report.tag:
+            desk.note_unknown(account, report.tag)
         if before is not None:
             await desk.report(account[0], report)
             if desk.orders.get(report.tag) is not before:

@@ -10,7 +10,7 @@ from option_baskets.domain.order import Intent, Order, OrderReport, OrderState, 
 from option_baskets.domain.reasons import Reason
 from option_baskets.domain.risk import Approved, approve
 from option_baskets.engine.answers import Answers
-from option_baskets.engine.lines import Lines
+from option_baskets.engine.lines import Lines, account_of
 from option_baskets.engine.orders import HeldOrders
 from option_baskets.engine.rates import Urgency
 from option_baskets.engine.runs import OpenRuns
@@ -119,8 +119,10 @@ class Sender:
             await self._answers.report(intent.user_id, report)
 
     async def _there_already(self, intent: Intent) -> OrderReport | None:
-        """What the broker has of it, where only the second path keeps it; see ``second_look.py``."""
-        return None if self._health.is_writable else await found_at_broker(intent, self._lines, self._runs)
+        """What the broker has of it, where the journal may not know; see ``second_look.py``."""
+        if self._health.is_writable and (account_of(intent), intent.id) not in self._lines.unknown:
+            return None
+        return await found_at_broker(intent, self._lines, self._runs)
 
     async def _lost(self, intent_id: str, message: str) -> None:
         if await self._answers.unknown(intent_id, message):
