@@ -304,6 +304,18 @@ class World:
                 ask_quantity=quantity,
             )
 
+    def pace_of(self, **pace: Any) -> None:
+        self.trading.pace = replace(self.trading.pace, **pace)
+
+    def creep(self, by: Decimal) -> None:
+        """Prices are so much higher than at first, and nobody sells."""
+        for contract, price in PRICES.items():
+            last = price + by
+            self.market.set(contract, self.clock.now(), last, bid=last - Decimal("0.05"), bid_quantity=MANY)
+
+    def sellers_leave(self) -> None:
+        self.creep(Decimal(0))
+
     def move(self, factor: str, quantity: int) -> None:
         self.tell(f"prices are times {factor}, {quantity} units a side")
         self.quote(factor, quantity)
