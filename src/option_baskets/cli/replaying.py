@@ -20,6 +20,7 @@ from option_baskets.adapters.facts import load
 from option_baskets.adapters.feeds.canonical import file_name
 from option_baskets.adapters.feeds.recorded import RecordedFeed
 from option_baskets.adapters.feeds.settlements import FILE as SETTLEMENTS
+from option_baskets.cli.killing import actor
 from option_baskets.cli.replay_state import ReplayState
 from option_baskets.domain.cadence import Cadence, instants
 from option_baskets.domain.due import latest_mis_exits
@@ -130,7 +131,7 @@ class Replay:
                 pace=_PACE,
             )
             try:
-                await machine.adopt(self.baskets)
+                await machine.adopt(self.baskets, actor=actor())
                 return await play(
                     machine, self.sessions, with_charges=self.with_charges, watch=watch, finished=finished
                 )

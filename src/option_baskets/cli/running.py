@@ -15,6 +15,7 @@ from option_baskets.adapters.clock import RealClock, SimulatedClock, run_real, r
 from option_baskets.adapters.feeds.recorded import RecordedFeed
 from option_baskets.adapters.feeds.simulated import Scenario, SimulatedFeed, refuse_unless_sound
 from option_baskets.cli.data_folder import alone
+from option_baskets.cli.killing import actor
 from option_baskets.domain.cadence import Cadence
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.facts import Facts
@@ -124,7 +125,7 @@ class Running:
     async def _day(self, session: Session, clock: Clock, watch: Watch, held: Collection[str]) -> list[DayRecord]:
         machine = self.machine(session, clock, held)
         try:
-            paused = await machine.adopt(self.baskets)
+            paused = await machine.adopt(self.baskets, actor=actor())
             if paused:
                 LOG.warning("not in the files and therefore paused: %s", ", ".join(paused))
             return await play(machine, [session], with_charges=self.with_charges, watch=watch)
