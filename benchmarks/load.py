@@ -4,8 +4,8 @@
 entries may have 7. The last six of every account therefore wait for the third second, whoever sends them. Beside ours:
 that instant, and bare buckets, which grant the same tokens on the same clock and send nothing.
 
-Then the same burst in turns with every broker prompt, with one and with ten accounts whose broker takes 2 s to answer and
-tells nothing before: what these cost the orders of all the others.
+Then the same burst in turns with every broker prompt, with one and with ten accounts whose broker takes 2 s to answer
+and tells nothing before: what these cost the orders of all the others.
 
 Both also in simulated time, where computing and writing take none: what is left there is waiting, of an order for its
 tokens or for somebody else. It is the same on every machine.
