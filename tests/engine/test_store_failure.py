@@ -222,8 +222,8 @@ def struck_at(number: int, *, mends: bool) -> tuple[list[Striking], list[Act]]:
 
 @pytest.mark.parametrize("part", range(2))
 def test_struck_at_any_commit_nothing_is_doubled_and_nothing_stays_open(days: Path, tmp_path: Path, part: int) -> None:
-    for number in range(1 + 6 * part, 1000, 12):
-        striking, acts = struck_at(number, mends=bool(number % 4 == 1))
+    for number in range(1 + 12 * part, 1000, 24):
+        striking, acts = struck_at(number, mends=bool(number // 24 % 2))
         played = play_day(days, tmp_path / str(number), THREE, acts=acts)
         assert_flat_and_nothing_doubled(played)
         assert all(each.run.status.is_over for each in played.day.runs)
