@@ -144,6 +144,6 @@ def test_the_words_say_every_rule(tmp_path: Path) -> None:
         "After its stop leg 2 is entered again in the same contract, once its price falls by 5 from the average of its "
         "exit, once.",
         "Leg late is lazy: it is entered when it is woken.",
-        "No leg is entered again from 09:30 on.",
+        "Nothing is entered again from 09:30 on.",
     ):
         assert words in told

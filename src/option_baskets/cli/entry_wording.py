@@ -42,7 +42,7 @@ def again_in_words(strategy: Strategy) -> Iterator[str]:
                 legs = f"leg{'s' * (len(rule.wakes) > 1)} {' and '.join(rule.wakes)}"
                 yield f"The {key} of leg {leg.id} wakes {legs}."
     if strategy.reenter_until is not None:
-        yield f"No leg is entered again from {strategy.reenter_until:%H:%M} on."
+        yield f"Nothing is entered again from {strategy.reenter_until:%H:%M} on."
     if strategy.restart is not None:
         yield f"Once all is closed, the strategy is entered again {_restarts(strategy.restart)}."
 
