@@ -5,7 +5,9 @@ contract trades, or the market shut, or somebody has thrown the kill switch.
 """
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
+from option_baskets.domain.contract import Contract
 from option_baskets.domain.errors import Refused, Unavailable
 from option_baskets.domain.ids import Action
 from option_baskets.domain.market import Snapshot
@@ -51,6 +53,8 @@ class Gate:
         self._trading = trading
         self._seen: tuple[datetime, Snapshot] | None = None
         """When the market was looked at last, and what it showed."""
+        self._passed: set[tuple[Contract, Decimal]] = set()
+        """Contracts and limits that passed by it: in a burst many accounts order alike."""
 
     async def __call__(self, intent: Intent) -> Approved:
         """Approve it.
@@ -75,7 +79,10 @@ class Gate:
             return
         if self._seen is None or abs(now - self._seen[0]) > LOOK_AGAIN:
             self._seen = now, await self._trading.market.snapshot(now)
-        require_sendable_now(self._trading, intent, self._seen[1])
+            self._passed.clear()
+        if (intent.contract, intent.limit) not in self._passed:
+            require_sendable_now(self._trading, intent, self._seen[1])
+            self._passed.add((intent.contract, intent.limit))
 
     async def _record(self, intent: Intent, refusal: Refused) -> None:
         record = Refusal(
