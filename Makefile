@@ -49,7 +49,7 @@ fuzz: setup      ## engine beside reference on CASES random cases of SEED; ten t
 	@$(BIN)/python -m tests.reference --jobs $(JOBS) --cases $(or $(CASES),20000) $(if $(SEED),--seed $(SEED))
 
 chaos: setup     ## kill the engine KILLS times at any instant, and compare the exchange's book with an uninterrupted day's
-	@$(BIN)/python -m tests.chaos --kills $(or $(KILLS),500) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.chaos --kills $(or $(KILLS),500) $(if $(SEED),--seed $(SEED)) $(if $(POWER),--power)
 
 requirements: setup ## compile the pinned requirement files anew
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal pyproject.toml -o requirements/run.txt
