@@ -12,9 +12,9 @@ from option_baskets.domain.basket import LegSpec
 from option_baskets.domain.contract import Side
 from option_baskets.domain.exit_rules import Distance
 from option_baskets.domain.levels import stop_level, target_level
-from option_baskets.domain.market import Bar
+from option_baskets.domain.market import Bar, Snapshot
 from option_baskets.domain.reasons import ExitReason, Reason
-from option_baskets.domain.rules import Check, Close, ExitDemanded, step
+from option_baskets.domain.rules import Check, Close, Event, ExitDemanded, step
 from option_baskets.domain.run import LegPosition, Run, RunStatus, Shortfall, settled
 from tests.engine.plans import CALL, instant, run, strategy
 from tests.engine.small_market import SmallMarket, chain
@@ -70,8 +70,14 @@ def priced(last: str, *, at: datetime = NOW, bar: tuple[str, str, str] | None = 
     return market
 
 
+def closing(state: Run, event: Event, market: Snapshot) -> tuple[Run, tuple[Close, ...]]:
+    """A step of a run that waits for nothing: it only closes."""
+    after, decisions = step(state, event, market)
+    return after, tuple(decision for decision in decisions if isinstance(decision, Close))
+
+
 def decided(state: Run, market: SmallMarket, at: datetime = NOW) -> tuple[Close, ...]:
-    return step(state, Check(at=at), market.view(at))[1]
+    return closing(state, Check(at=at), market.view(at))[1]
 
 
 def reasons(state: Run, market: SmallMarket, at: datetime = NOW) -> list[ExitReason]:
@@ -132,7 +138,7 @@ def test_at_one_instant_stop_goes_before_target_before_time() -> None:
 
 def test_what_is_closing_is_never_decided_again() -> None:
     spec = leg(Side.SELL, stop=points("5"))
-    after, first = step(held(spec), Check(at=NOW), priced("110").view(NOW))
+    after, first = closing(held(spec), Check(at=NOW), priced("110").view(NOW))
     again, second = step(after, Check(at=instant("15:15")), priced("110").view(instant("15:15")))
     assert [close.reason for close in first] == [ExitReason.STOP]
     assert second == ()
@@ -150,11 +156,11 @@ def test_a_demand_closes_everything_on_its_account_and_what_may_still_be_filled(
     waiting = replace(state.positions[0], account="angelone-1", entered=0, entered_value=Decimal(0), entry_time=None)
     state = replace(state, positions=(*state.positions, waiting))
     demand = ExitDemanded(at=NOW, reason=ExitReason.UNWIND, account="angelone-1")
-    after, closes = step(state, demand, priced("100").view(NOW))
+    after, closes = closing(state, demand, priced("100").view(NOW))
     assert [(close.position[1], close.reason) for close in closes] == [("angelone-1", ExitReason.UNWIND)]
     assert after.positions[0].exit_reason is None
     everywhere = replace(demand, account=None, reason=ExitReason.KILL)
-    assert {close.position[1] for close in step(state, everywhere, priced("100").view(NOW))[1]} == {
+    assert {close.position[1] for close in closing(state, everywhere, priced("100").view(NOW))[1]} == {
         "zerodha-1",
         "angelone-1",
     }

@@ -27,9 +27,10 @@ from option_baskets.domain.exit_rules import (
 from option_baskets.domain.levels import stop_in_force
 from option_baskets.domain.market import Bar
 from option_baskets.domain.reasons import ExitReason
-from option_baskets.domain.rules import Check, step
+from option_baskets.domain.rules import Check
 from option_baskets.domain.run import Run, RunStatus
 from option_baskets.store import codec
+from tests.domain.test_rules import closing
 from tests.engine.plans import CALL, allocation, instant, run, strategy
 from tests.engine.small_market import SmallMarket, chain, option
 
@@ -90,7 +91,7 @@ def market(at: datetime = NOW, call: str | tuple[str, ...] = "100", put: str = "
 
 def after(state: Run, at: datetime = NOW, **prices: object) -> tuple[Run, dict[str, ExitReason]]:
     """One check: the run after it, and the reason by leg and account."""
-    state, closes = step(state, Check(at=at), market(at, **prices).view(at))  # type: ignore[arg-type]
+    state, closes = closing(state, Check(at=at), market(at, **prices).view(at))  # type: ignore[arg-type]
     return state, {f"{close.position[0]} {close.position[1]}": close.reason for close in closes}
 
 
@@ -162,7 +163,7 @@ def test_what_the_bar_trailed_counts_from_the_next_bar() -> None:
     state, closed = after(held(leg), call=("100", "125", "78", "90"))
     assert (closed, state.positions[0].trail_steps) == ({}, 2)
     then = NOW + MINUTE
-    state, closes = step(state, Check(at=then), market(then, ("90", "121", "90", "95")).view(then))
+    state, closes = closing(state, Check(at=then), market(then, ("90", "121", "90", "95")).view(then))
     assert [(close.reason, close.level) for close in closes] == [(ExitReason.TRAIL, Decimal(120))]
 
 
@@ -253,7 +254,7 @@ def test_at_one_instant_the_strategys_stop_goes_before_lock_target_and_legs() ->
 def test_a_leg_without_a_new_price_keeps_its_last_and_suppresses_nothing() -> None:
     made = market(instant("09:21"), put="105")
     made.set(CALL, NOW, "105")
-    _, closes = step(held(spec(), spec(id_="2"), **EVERYTHING), Check(at=NOW), made.view(NOW))
+    _, closes = closing(held(spec(), spec(id_="2"), **EVERYTHING), Check(at=NOW), made.view(NOW))
     assert {close.reason for close in closes} == {ExitReason.STRATEGY_STOP}
 
 
@@ -272,7 +273,7 @@ def test_charges_are_taken_off_net_profit_only() -> None:
     check = Check(at=NOW, charges={"one": Decimal(100)})
     for mtm, count in ((Mtm.GROSS, 0), (Mtm.NET, 1)):
         state = held(spec(), mtm=mtm, **EVERYTHING)
-        assert len(step(state, check, market(call="109.5").view(NOW))[1]) == count
+        assert len(closing(state, check, market(call="109.5").view(NOW))[1]) == count
 
 
 @pytest.mark.parametrize(

@@ -33,9 +33,10 @@ def lagging(lag: float) -> type[Embedded]:
     class Lagging(Embedded):
         def __init__(self, **given: Any) -> None:
             super().__init__(**given)
-            self.late = LaggingTable(self.table, self.clock.now, timedelta(seconds=lag))
-            table: Any = self.late
-            self.table, self.books = table, Books(table)
+            kept: Any = self.table.table
+            self.late = LaggingTable(kept, self.clock.now, timedelta(seconds=lag))
+            late: Any = self.late
+            self.table.table = late
 
         async def trading_day(self, *given: Any) -> TradingDay:
             if not await self.books.runs_on(LOCAL_USER, instant("09:00").date()):

@@ -50,9 +50,11 @@ class _Lazy(click.Group):
         try:
             return super().invoke(ctx)
         except OptionBasketsError as error:
-            failure = click.ClickException(str(error))
-            failure.exit_code = 3 if isinstance(error, Halt) else 1
-            raise failure from error
+            raise (_Halted if isinstance(error, Halt) else click.ClickException)(str(error)) from error
+
+
+class _Halted(click.ClickException):
+    exit_code = 3
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
