@@ -273,9 +273,10 @@ def test_other_prices_from_an_instant_on_change_nothing_decided_up_to_it(tmp_pat
     assert not missing, f"never decided before a cut: {sorted(missing)}; seen {dict(seen)}"
 
 
+_ELSEWHERE = {ExitReason.KILL, ExitReason.MANUAL, ExitReason.EXTERNAL, ExitReason.UNWIND, ExitReason.BLIND}
 EXPECTED = {
-    *map(str, set(ExitReason) - {ExitReason.KILL, ExitReason.MANUAL, ExitReason.EXTERNAL, ExitReason.UNWIND}),
+    *map(str, set(ExitReason) - _ELSEWHERE),
     *(f"again {how}" for how in ("asap", "cost", "momentum", "reversed", "as before")),
     *("lazy", "wait", "breakout", "restart", "held over night, next_day", "held over night, positional"),
 } - {"expiry"}
-"""Unwinding and settlement follow no price; they are seen in test_exit_reasons.py."""
+"""Unwinding and settlement follow no price (test_exit_reasons.py), nor does what a silent feed sets off."""

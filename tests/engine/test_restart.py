@@ -234,7 +234,7 @@ def test_explain_tells_every_cycle(tmp_path: Path) -> None:
     )
     bought = "one: SELL 130 of leg 1 at 90.00 at 09:23; out at 130.00 at 09:26"
     assert bought in "".join(told[first:second])
-    assert any(" ".join(line.split()) == "strategy stop all - - fires at 09:23" for line in told)
+    assert any(" ".join(line.split()) == "strategy stop all - -₹5,000.00 fires at 09:23" for line in told)
 
 
 @pytest.mark.parametrize("together", [False, True], ids=["a process a day", "one process"])
