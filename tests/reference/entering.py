@@ -93,17 +93,20 @@ class Choice:
             raise Skip("no_reference_price")
 
     def require_clear_premium(self, planned: list[tuple[Slot, Instrument]]) -> None:
+        """Of each scope a percentage is taken in."""
         uses_it = any("premium_percent" in self.strategy.get(rule, {}) for rule in ("stop", "target"))
         if not uses_it or self.strategy.get("premium_base", "auto") != "auto":
             return
-        net, gross = Decimal(0), Decimal(0)
-        for slot, instrument in planned:
-            if instrument.type != "FUT":
-                value = quoted(self.day, instrument, self.at) * slot.lots * self.day.lot_size[instrument]
-                net += value if slot.leg["side"] == "BUY" else -value
-                gross += value
-        if abs(net) * 10 < gross:
-            raise Skip("premium_base_unclear")
+        by_account = self.strategy.get("per") == "account"
+        for account in {slot.account if by_account else None for slot, _ in planned}:
+            net, gross = Decimal(0), Decimal(0)
+            for slot, instrument in planned:
+                if instrument.type != "FUT" and account in (None, slot.account):
+                    value = quoted(self.day, instrument, self.at) * slot.lots * self.day.lot_size[instrument]
+                    net += value if slot.leg["side"] == "BUY" else -value
+                    gross += value
+            if abs(net) * 10 < gross:
+                raise Skip("premium_base_unclear")
 
 
 def bought_or_sold(pending: Pending, instrument: Instrument, day: Recording, at: int) -> Position:

@@ -83,9 +83,16 @@ def _flavour(rng: Random, table: Table, legs: list[Table], kind: Kind, flavour: 
         case "restart":
             causes = [key for key in ("stop", "target") if key in table or (key == "target" and "lock" in table)]
             table["restart"] = {f"on_{cause}": rng.randint(1, 3) for cause in causes}
+    if any(_turns_without_a_price_to_stop_at(leg) for leg in legs):
+        table.pop("move_stop_to_cost", None)  # what it does to such a leg is not decided
     is_again = any("reenter" in leg.get(key, {}) for leg in legs for key in ("on_stop", "on_target"))
     if (is_again or "restart" in table) and rng.random() < 0.3 and "holding" not in table:
         table["reenter_until"] = clock(min(entry + rng.randint(10, 200), exit_ - 1))
+
+
+def _turns_without_a_price_to_stop_at(leg: Table) -> bool:
+    turns = any(leg.get(key, {}).get("reenter", "").endswith("_reverse") for key in ("on_stop", "on_target"))
+    return turns and not {"points", "percent"} & set(leg.get("stop", {}))
 
 
 def _hold(rng: Random, table: Table, kind: Kind, entry: int) -> None:
