@@ -196,6 +196,19 @@ def test_cost_is_for_sold_legs_on_the_account_of_the_stopped_one() -> None:
     assert [position.cost_at for position in state.positions] == [None] * 4
 
 
+def test_a_reversed_leg_whose_stop_is_on_the_underlying_is_moved_to_cost_too() -> None:
+    """The bought put came again as a sold one at 100. Once the call is stopped, 100 itself is its stop as well."""
+    sold = replace(spec(), stop=points(25))
+    reversed_ = replace(spec(Side.BUY, "2"), stop=Distance(points=Decimal(50), underlying=True))
+    state = held(sold, reversed_, move_stop_to_cost=True)
+    state = replace(state, positions=(state.positions[0], replace(state.positions[1], side=Side.SELL)))
+    state, closed = after(state, call="125", put="99")
+    assert closed == {"1 one": ExitReason.STOP}
+    state, closed = after(state, NOW + MINUTE, call="125", put="99.95")
+    assert closed == {}
+    assert after(state, NOW + 2 * MINUTE, call="125", put="100")[1] == {"2 one": ExitReason.STOP}
+
+
 def test_of_two_stops_at_one_instant_the_earlier_leg_squares_off_the_later() -> None:
     first = replace(spec(), stop=points(5), square_off=Scope.ALL)
     second = replace(spec(id_="2"), stop=points(5))

@@ -45,8 +45,8 @@ def stop_in_force(leg: LegSpec, position: LegPosition) -> tuple[Decimal, ExitRea
     """
     entry, sign = _entry(position), position.side.sign
     level = stop_level(leg, position.side, entry)
-    if level is None:
-        return None
+    if level is None:  # one on the underlying may have been moved to cost all the same, on a bought leg reversed
+        return (entry, ExitReason.STOP) if leg.stop is not None and position.cost_at is not None else None
     reason = ExitReason.STOP
     if leg.trail is not None and position.trail_steps:
         level += sign * leg.trail.by.of(entry) * position.trail_steps
@@ -58,9 +58,8 @@ def stop_in_force(leg: LegSpec, position: LegPosition) -> tuple[Decimal, ExitRea
 
 def stopped(leg: LegSpec, position: LegPosition, market: Snapshot) -> Hit | None:
     """Whether the leg's stop fires."""
-    if leg.stop is not None and leg.stop.underlying:
-        reached = _underlying_moved(leg.stop, position, market, direction=-1)
-        return Hit(reason=ExitReason.STOP) if reached else None
+    if leg.stop is not None and leg.stop.underlying and _underlying_moved(leg.stop, position, market, direction=-1):
+        return Hit(reason=ExitReason.STOP)
     in_force = stop_in_force(leg, position)
     if in_force is None:
         return None
