@@ -313,7 +313,11 @@ SLIPS = [
         'lots = 2\nleg_lots = { "1" = 1 }',
         "26: strategies[0].allocations[0]: both lots and leg_lots; give one",
     ),
-    ("lots = 2", "", "26: strategies[0].allocations[0]: neither lots nor leg_lots nor multiplier nor weight nor dynamic; give one"),
+    (
+        "lots = 2",
+        "",
+        "26: strategies[0].allocations[0]: neither lots nor leg_lots nor multiplier nor weight nor dynamic; give one",
+    ),
     ("lots = 2", "lots = 2\npriority = -1", "29: strategies[0].allocations[0].priority: -1 is outside 0 to 999"),
     ('account = "zerodha-1"', 'account = "zerodha1"', 'account of this file; did you mean "zerodha-1"?'),
     (
