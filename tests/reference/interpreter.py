@@ -36,6 +36,7 @@ class _Play:
         for day in self.days:
             entry, due = day.at(self.strategy["entry"]), is_due(self.strategy, day)
             self.limits.begin()
+            self.is_counted = False
             for at in range(day.open, day.close):
                 self._keep_limits(day, at)
                 for run in list(self.runs):
@@ -59,6 +60,9 @@ class _Play:
         return [position for outcome in self.outcomes for position in outcome.positions]
 
     def _keep_limits(self, day: Recording, at: int) -> None:
+        if not self.runs and self.is_counted:  # nothing is held and the last exit has been seen: nothing can change
+            return
+        self.is_counted = not self.runs
         for account, reason in self.limits.reached(day, at, self._positions(), self.prices.last):
             for run in self.runs:
                 run.leave(account, day, at, reason)
