@@ -2,11 +2,13 @@
 
 import ast
 import contextlib
+import gc
 import re
 import shlex
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -204,9 +206,19 @@ def test_pages_named_in_code_exist() -> None:
     assert sorted(each for each in named if not (ROOT / each[1]).exists()) == []
 
 
+@cache
+def parsed(module: Path) -> list[ast.stmt]:
+    """The module's statements. Python 3.11 loses count of its depth where the collector parses something in between."""
+    gc.disable()
+    try:
+        return ast.parse(module.read_text(encoding="utf-8")).body
+    finally:
+        gc.enable()
+
+
 def defines(module: Path, name: str) -> bool:
     """Whether the module defines the name; ``Class.method`` looks into the class, ``Class.field`` too."""
-    body: list[ast.stmt] = ast.parse(module.read_text(encoding="utf-8")).body
+    body = parsed(module)
     for part in name.split("."):
         for node in body:
             targets = (
