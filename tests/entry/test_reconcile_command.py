@@ -43,6 +43,13 @@ def test_what_others_did_while_no_engine_ran_is_shown_and_left_as_it_is(days: Pa
     assert again.output == result.output
 
 
+def test_of_an_earlier_day_the_orders_of_later_ones_are_not_shown(days: Path, tmp_path: Path) -> None:
+    play_day(days, tmp_path)
+    result = reconcile(tmp_path, "--date", "2026-11-23")
+    assert result.exit_code == 0, result.output
+    assert "0 orders, 0 positions: agree" in result.output
+
+
 def test_a_folder_without_books_is_refused(tmp_path: Path) -> None:
     result = reconcile(tmp_path)
     assert result.exit_code == 1

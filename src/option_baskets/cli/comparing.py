@@ -38,7 +38,8 @@ async def compared(data: Path, day: date | None) -> tuple[date | None, list[Comp
     book = PaperBook(data / PAPER_FILE, threaded=False, durable=True)
     try:
         day = day or book.last_day()
-        reports = [entry.report for entry in book.entries(day) if entry.user == LOCAL_USER] if day else []
+        entries = book.entries(day) if day else ()  # later days' too, and what a process left resting before
+        reports = [entry.report for entry in entries if entry.user == LOCAL_USER and entry.day == day]
         net: defaultdict[str, dict[Contract, int]] = defaultdict(dict)
         for user, account, contract, units in book.net():
             if user == LOCAL_USER:
