@@ -20,7 +20,7 @@ from option_baskets.cli import main
 from option_baskets.engine.direct import Direct, flatten_all
 from option_baskets.wiring import LOCAL_USER, PAPER_FILE, Embedded
 from tests.engine.test_recovery import Killed
-from tests.engine.tiny_day import FACTS, QUIET, SPREAD, Prices, call, instant, play_day, put, record, steady
+from tests.engine.tiny_day import FACTS, LOT, QUIET, SPREAD, Prices, call, instant, play_day, put, record, steady
 
 LONG_DAY = "09:15-15:30"
 LONG: Prices = {
@@ -231,8 +231,9 @@ def book(data: Path) -> list[tuple[str, str, str]]:
         Behaviour(lost_answers=1, partial_fills=1, seed=3),
         Behaviour(lost_requests=0.5, rejections=0.3, busy=0.5, crossed_cancels=1, seed=4),
         Behaviour(outages=(Outage(start=instant("09:25"), lasts=instant("09:26") - instant("09:25")),)),
+        *(Behaviour(slow_book=instant("09:21") - instant("09:20:30"), partial_fills=1, seed=n) for n in range(3)),
     ],
-    ids=["well", "silent", "faulty", "out"],
+    ids=["well", "silent", "faulty", "out", *(f"slow{n}" for n in range(3))],
 )
 def test_directly_it_goes_on_until_flat_whatever_the_broker_does(tmp_path: Path, behaviour: Behaviour) -> None:
     """In simulated time, beside an engine that does not interfere: it is told nothing and its exit is later."""
@@ -256,8 +257,20 @@ def test_directly_it_goes_on_until_flat_whatever_the_broker_does(tmp_path: Path,
         assert await flatten_all(accounts) == {"one": {}, "two": {}}
         for broker in brokers:
             broker.behaviour = Behaviour()
+        await machine.clock.sleep_until(instant("09:28"))  # whatever still worked would be filled by then
         raise Killed
 
     with pytest.raises(Killed):
         play_day(days, tmp_path / "data", SPREAD, acts=[directly])
     assert positions(tmp_path / "data") == {"one": 0, "two": 0}
+    lots = {"one": 2 * LOT, "two": LOT}
+    traded = units(tmp_path / "data")
+    assert traded == {(account, side): 2 * lots[account] for account, side in traded}, "nothing is closed twice"
+
+
+def units(data: Path) -> dict[tuple[str, str], int]:
+    """(account, side) → units filled of its two contracts."""
+    connection = sqlite3.connect(data / PAPER_FILE)
+    rows = connection.execute("SELECT account, side, SUM(filled) FROM orders GROUP BY account, side").fetchall()
+    connection.close()
+    return {(account, side): filled for account, side, filled in rows}

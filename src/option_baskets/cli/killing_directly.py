@@ -93,6 +93,8 @@ class DirectKill:
         for account, units in left.items():
             text = ", ".join(f"{each:+d} {contract.name}" for contract, each in units.items())
             console.print(f"{account}: [bold red]left is {text}[/]" if text else f"{account}: [green]flat[/]")
+        if any(left.values()) and self.recorded is None:
+            console.print(f"its market was the simulated one of seed {self.seed}; --seed has to be that of baskets run")
         return not any(left.values())
 
     async def _fence(self, console: Console, reason: str) -> None:

@@ -7,7 +7,7 @@ working and with positions read anew, so no order closes more than there is, wha
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from option_baskets.domain.allocation import slices
@@ -15,7 +15,7 @@ from option_baskets.domain.contract import Contract, Side
 from option_baskets.domain.errors import Invalid, NotFound, OptionBasketsError, Unavailable, Unclear
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.ids import Action, intent_id
-from option_baskets.domain.order import Intent, OrderReport
+from option_baskets.domain.order import Intent
 from option_baskets.domain.price_band import price_band
 from option_baskets.domain.reasons import ExitReason
 from option_baskets.domain.risk import approve
@@ -51,6 +51,8 @@ class Direct:
     began: datetime
     tell: Tell
     rate: Rate | None = _RATE
+    _unpriced: set[Contract] = field(default_factory=set, init=False)
+    """Told of already."""
 
     async def flatten(self) -> Mapping[Contract, int]:
         """Cancel and close everything; what could not be closed, net units by contract, empty where it is flat."""
@@ -106,11 +108,13 @@ class Direct:
         first = min(_turn(contract, units) for contract, units in held.items())
         wave = {contract: units for contract, units in held.items() if _turn(contract, units) == first}
         intents = [intent for each in wave.items() for intent in await self._intents(*each, turn)]
+        taken: set[str] = set()
         for intent in intents:
             await bucket.take(1, Urgency.KILL)
-            await self._place(intent)
+            if await self._place(intent):
+                taken.add(intent.id)
         if intents:
-            await self._until_final({intent.id for intent in intents})
+            await self._until_final({intent.id for intent in intents}, taken)
 
     async def _intents(self, contract: Contract, units: int, turn: int) -> list[Intent]:
         """What closes these units at the price of now; nothing where there is no price."""
@@ -118,7 +122,11 @@ class Direct:
         snapshot = await self.market.snapshot(now)
         quote, listing = snapshot.quote(contract), snapshot.listing(contract)
         if quote is None or listing is None:
-            self.tell(f"{self.broker.account}: {contract.name} has no price, it cannot be closed")
+            if contract not in self._unpriced:
+                self._unpriced.add(contract)
+                self.tell(
+                    f"{self.broker.account}: {contract.name} has no price, it cannot be closed; it is tried again"
+                )
             return []
         side = Side.SELL if units > 0 else Side.BUY
         band = price_band(self.facts, contract, quote.as_of.astimezone(IST).date(), quote.last)
@@ -163,8 +171,11 @@ class Direct:
             slice_number=number,
         )
 
-    async def _place(self, intent: Intent) -> None:
-        """Send it, once; where nobody knows what became of it, its fate is read from the book before anything else."""
+    async def _place(self, intent: Intent) -> bool:
+        """Send it, once; whether its broker has said that it works.
+
+        Where nobody knows what became of it, its fate is read from the book before anything else.
+        """
         self.tell(f"{self.broker.account}: {intent.side} {intent.quantity} {intent.contract.name} at {intent.limit:f}")
         try:
             report = await self.broker.place(approve(intent))
@@ -176,6 +187,8 @@ class Direct:
         else:
             if report.message:
                 self.tell(f"{self.broker.account}: {report.state}: {report.message}")
+            return not report.state.is_final
+        return False
 
     async def _read_up(self, tag: str) -> None:
         """Return when the order shows, or is nowhere by three good reads over thirty seconds."""
@@ -189,14 +202,25 @@ class Direct:
                 LOG.warning("%s: %s", self.broker.account, error)
             await self.clock.sleep_until(self.clock.now() + READ_EVERY)
 
-    async def _until_final(self, tags: set[str]) -> None:
-        """Return when all of them are final, or it has taken too long."""
-        until = self.clock.now() + FILLED_WITHIN
-        while self.clock.now() < until:
-            mine: Sequence[OrderReport] = [report for report in await self.broker.orders() if report.tag in tags]
-            if all(report.state.is_final for report in mine):
+    async def _until_final(self, tags: set[str], taken: set[str]) -> None:
+        """Return when all of them are final, or it has taken too long.
+
+        What was taken may still be filled while the book does not show it yet, so that is waited for until it does.
+        """
+        started = self.clock.now()
+        while True:
+            waited = self.clock.now() - started
+            try:
+                mine = [report for report in await self.broker.orders() if report.tag in tags]
+            except (Unavailable, Unclear) as error:
+                LOG.warning("%s: %s", self.broker.account, error)
+                mine = []
+            hidden = taken - {report.tag for report in mine}
+            if waited >= (READS_SPAN if hidden else FILLED_WITHIN):
                 return
-            await self.clock.sleep_until(self.clock.now() + _AGAIN_AFTER / 4)
+            if not hidden and all(report.state.is_final for report in mine):
+                return
+            await self.clock.sleep_until(self.clock.now() + _AGAIN_AFTER / (4 if waited < FILLED_WITHIN else 1))
 
 
 def _turn(contract: Contract, units: int) -> int:
