@@ -47,8 +47,8 @@ def days(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
     def made(kind: str) -> Path:
         shared = None if kind == "simulated" else request.getfixturevalue("shared")
-        folder = base / f"{kind}-days"
-        with (base / f"{kind}-days.lock").open("w") as lock:
+        folder = base / f"reference-{kind}-days"  # its own: other tests' days have no settlement prices
+        with (base / f"reference-{kind}-days.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not (folder / "whole").exists():
                 make_days(kind, shared, folder)
