@@ -315,3 +315,16 @@ def test_the_journal_and_the_positions_agree(tmp_path: Path) -> None:
         position.entered + position.exited for position in played.run.positions
     )
     assert {order.intent.cause for order in filled} == {None, ExitReason.STOP, ExitReason.TIME}
+
+
+def test_an_exit_whose_answer_is_lost_before_the_close_is_still_looked_for_after_it(tmp_path: Path) -> None:
+    """Filled at 09:39:36, in the order book at 09:40:01, and in nobody's order book tomorrow."""
+    days = record(tmp_path / "days", QUIET)
+    lost = Behaviour(
+        latency=timedelta(seconds=3), lost_answers=1, lost_updates=1, slow_book=timedelta(seconds=29), seed=2
+    )
+    late = SPREAD.replace("09:35", "09:39")
+    played = play_day(days, tmp_path / "data", late, behaviour=dict.fromkeys(("one", "two"), lost))
+    assert {order.state for order in played.orders} == {OrderState.FILLED}
+    assert played.run.status is RunStatus.CLOSED
+    assert not {"not_closed", "not_settled"} & set(played.alerts)

@@ -27,6 +27,8 @@ from option_baskets.store.records import Level
 _AGAIN_AFTER = timedelta(seconds=1)
 _AGAIN_AT_MOST = timedelta(seconds=8)
 """Before a new attempt, doubling each time, so that a broker that refuses at once is not hammered."""
+_FATES_WITHIN = timedelta(minutes=2)
+"""After the close; long enough for thirty seconds of good readings of the order book."""
 
 
 async def close(trading: Trading, key: RunKey, account: str) -> None:
@@ -66,7 +68,19 @@ async def _close(trading: Trading, key: RunKey, account: str) -> None:
             break
         await trading.clock.pause(wait)
         wait = min(2 * wait, _AGAIN_AT_MOST) if left else _AGAIN_AFTER
+    await _fates_known(trading, key, account)
     await _give_up(trading, key, account)
+
+
+async def _fates_known(trading: Trading, key: RunKey, account: str) -> None:
+    """Wait past the close for orders nobody knows the fate of: tomorrow's order book does not have them any more."""
+    unknown = [
+        order.intent.id
+        for order in trading.desk.of_run(key)
+        if order.intent.account == account and order.state is OrderState.UNKNOWN
+    ]
+    if unknown:
+        await trading.desk.final_by(unknown, trading.clock.now() + _FATES_WITHIN)
 
 
 def _is_killed(trading: Trading, key: RunKey, account: str) -> bool:
