@@ -151,7 +151,7 @@ def test_without_an_engine_it_says_so_and_takes_effect_when_one_starts(held: Pat
         ("kill", ["--strategy", "none"], "there is no strategy 'none'; there are spread.spread"),
         ("kill", [], "say what: one of --account NAME, --basket NAME, --strategy NAME and --all"),
         ("kill", ["--all", "--basket", "spread"], "say what"),
-        ("arm", ["--account", "one"], "that is not killed; killed is nothing"),
+        ("arm", ["--account", "one"], "nothing is killed"),
         ("kill", ["--direct", "--basket", "spread"], "a broker's book knows no baskets"),
         (
             "kill",
@@ -168,6 +168,7 @@ def test_what_is_not_clear_is_refused_with_what_there_is(
     result = baskets(command, "--data", held, *filled)
     assert result.exit_code == 1
     assert message in said(result)
+    assert "nothing is killed" in said(baskets("kill", "--status", "--data", held))
 
 
 def test_a_folder_without_books_is_told(tmp_path: Path) -> None:

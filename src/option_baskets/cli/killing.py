@@ -230,8 +230,8 @@ async def release(
         )
         released = [kill for kill in kills if everything or kill.subject == named]
         if not released:
-            there = ", ".join(kill.what for kill in kills) or "nothing"
-            raise NotFound(f"that is not killed; killed is {there}")
+            there = ", ".join(kill.what for kill in kills)
+            raise NotFound(f"that is not killed; killed is {there}" if there else "nothing is killed")
         for kill in released:
             await books.delete_kill(kill, at=RealClock().now(), actor=actor(), reason=reason)
             console.print(f"[bold]{kill.what} is armed[/]: the next entries are made", highlight=False)

@@ -88,8 +88,7 @@ class DirectKill:
                 "would write one book"
             )
         with alone(self.data):
-            await self._fence(console, reason)
-            left = await self._close(console, path)
+            left = await self._close(console, path, reason)
         for account, units in left.items():
             text = ", ".join(f"{each:+d} {contract.name}" for contract, each in units.items())
             console.print(f"{account}: [bold red]left is {text}[/]" if text else f"{account}: [green]flat[/]")
@@ -112,7 +111,7 @@ class DirectKill:
         else:
             console.print(f"[bold]{kill.what} is killed[/]: nothing is entered there until baskets arm")
 
-    async def _close(self, console: Console, path: Path) -> Mapping[str, Mapping[Contract, int]]:
+    async def _close(self, console: Console, path: Path, reason: str) -> Mapping[str, Mapping[Contract, int]]:
         entries, held = await _book(path)
         session, at = self._instant(max((entry.report.at for entry in entries), default=None))
         clock = RealClock(1, at, zone=IST)
@@ -134,6 +133,7 @@ class DirectKill:
                 raise NotFound(
                     f"the exchange has no account {self.account}; it has {', '.join(sorted(known)) or 'none'}"
                 )
+            await self._fence(console, reason)
             return await flatten_all(
                 [
                     Direct(
