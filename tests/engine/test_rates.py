@@ -209,3 +209,24 @@ def test_a_broker_with_a_lower_rate_is_not_asked_for_more() -> None:
     assert Rate().at("zerodha").per_second == 10
     assert Rate().at("angelone").per_second == 9
     assert Rate(per_second=5).at("angelone").per_second == 5
+
+
+def test_a_token_of_a_second_that_is_over_is_taken_anew_however_often_that_happens() -> None:
+    """Granted at 09:20:00; looked at 1.2 s later. The next one is of 09:20:01 at once. No second grants more than it
+    has, although all tokens of the first were granted and not spent in it."""
+
+    async def main(clock: SimulatedClock, bucket: Bucket) -> None:
+        spent: Counter[str] = Counter()
+
+        async def spend() -> None:
+            granted = clock.now()
+            await bucket.take(1, Urgency.SHORT_COVER)
+            await clock.pause(timedelta(seconds=1.2))
+            await bucket.confirm(granted, 1, Urgency.SHORT_COVER)
+            spent[f"{clock.now():%S}"] += 1
+
+        await asyncio.gather(*(spend() for _ in range(10)))
+        assert spent == {"01": 10}
+        assert bucket.take_now(1, Urgency.SHORT_COVER) == 0
+
+    simulated(main)

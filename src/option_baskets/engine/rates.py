@@ -62,7 +62,7 @@ class Bucket:
         """Earlier seconds in which something was granted, and how much."""
         self._used_before = 0
         """What they add up to."""
-        self._waiting: list[tuple[Urgency, int, int, asyncio.Future[int]]] = []
+        self._waiting: list[tuple[Urgency, int, int, asyncio.Future[tuple[int, datetime]]]] = []
         self._order = itertools.count()
         self._refill: asyncio.Task[None] | None = None
 
@@ -79,7 +79,11 @@ class Bucket:
         """At least one token and at most ``wanted``, as soon as the rate allows."""
         if granted := self.take_now(wanted, urgency):
             return granted
-        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        return (await self._granted(wanted, urgency))[0]
+
+    async def _granted(self, wanted: int, urgency: Urgency) -> tuple[int, datetime]:
+        """Tokens, and the second they are of."""
+        future: asyncio.Future[tuple[int, datetime]] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (urgency, next(self._order), wanted, future))
         self._serve()
         if self._waiting and self._refill is None:
@@ -93,11 +97,16 @@ class Bucket:
         return 0 if self._waiting else self._grant(wanted, urgency)
 
     async def confirm(self, granted: datetime, count: int, urgency: Urgency) -> None:
-        """Return when tokens granted at that instant may be spent: those of a second that is over are taken anew."""
-        if self._rate is None or granted.replace(microsecond=0) == self._clock.now().replace(microsecond=0):
-            return
-        while count:
-            count -= await self.take(count, urgency)
+        """Return when tokens granted at that instant may be spent: those of a second that is over are taken anew.
+
+        Also where a busy event loop has let the second pass before the caller could go on.
+        """
+        second = granted.replace(microsecond=0)
+        while self._rate is not None and second != self._clock.now().replace(microsecond=0):
+            left = count
+            while left:
+                taken, second = await self._granted(left, urgency)
+                left -= taken
 
     def _grant(self, wanted: int, urgency: Urgency) -> int:
         assert self._rate is not None
@@ -128,7 +137,8 @@ class Bucket:
                 granted = self._grant(wanted, urgency)
                 if not granted:
                     return
-                future.set_result(granted)
+                assert self._second is not None
+                future.set_result((granted, self._second))
             heapq.heappop(self._waiting)
 
     async def _refill_every_second(self) -> None:

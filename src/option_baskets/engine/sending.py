@@ -62,7 +62,9 @@ class Sender:
     async def send(self, orders: Sequence[Order], urgency: Urgency, until: datetime | None) -> None:
         """As ``Desk.send``."""
         begun = [order for order in orders if self._starts.is_begun(order)]
-        calls = [asyncio.create_task(self._place(order)) for order in await self._starts.confirmed(begun, urgency)]
+        ready = await self._starts.confirmed(begun, urgency)
+        granted = self._clock.now()
+        calls = [asyncio.create_task(self._place(order, urgency, granted)) for order in ready]
         try:
             await self._send_created(orders, urgency, until, calls)
         finally:
@@ -84,10 +86,11 @@ class Sender:
                 break
             batch, pending = pending[:granted], pending[granted:]
             ready = await self._starts.confirmed(await self._mark_sending(batch), urgency)
+            now = self._clock.now()
             if len(ready) == 1 and not pending and not calls:
-                await self._place(ready[0])
+                await self._place(ready[0], urgency, now)
             else:
-                calls += [asyncio.create_task(self._place(order)) for order in ready]
+                calls += [asyncio.create_task(self._place(order, urgency, now)) for order in ready]
 
     async def _mark_sending(self, batch: Sequence[str]) -> list[Order]:
         """Journal the batch as SENDING, durably; whatever is not CREATED any more is left out and never sent again."""
@@ -100,11 +103,13 @@ class Sender:
                 self._starts.are_begun(created)
         return [self._orders[order.intent.id] for order in created]
 
-    async def _place(self, order: Order) -> None:
+    async def _place(self, order: Order, urgency: Urgency, granted: datetime) -> None:
+        """Hand the order over, with the token it was granted at that instant."""
         intent = order.intent
         try:
             report = await self._there_already(intent)
             if report is None:
+                await self._lines.bucket(intent).confirm(granted, 1, urgency)
                 report = await self._lines.broker(intent).place(await self._approve(intent))
         except Refused as refusal:
             await self._answers.conclude(intent.id, OrderState.REJECTED, refusal.reason, str(refusal))
