@@ -36,6 +36,8 @@ class Clock(Protocol):
 class TableName(StrEnum):
     CONFIGURATIONS = "trading-configurations"
     HISTORY = "execution-history"
+    IDENTITY = "broker-accounts"
+    """Users, their tokens and the sealed secrets of their broker accounts; nothing that trades."""
 
 
 class Index(StrEnum):
@@ -214,4 +216,53 @@ class Broker(Protocol):
 
     def updates(self) -> AsyncIterator[OrderReport]:
         """Reports as they happen; may miss or repeat some."""
+        ...
+
+
+# ---------------------------------------------------------------- people and secrets
+
+
+class Role(StrEnum):
+    USER = "user"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Principal:
+    """Who asks, proven by a token. All that entry points know of a user."""
+
+    user_id: str
+    """The partition of everything the user owns."""
+    role: Role = Role.USER
+    session_id: str = ""
+    """The login the token comes from."""
+
+
+class Identity(Protocol):
+    async def verify(self, token: str) -> Principal:
+        """Who the bearer of an access token is.
+
+        Raises:
+            Unauthenticated: it is none of ours, has expired, or its login was ended; the message never says which.
+        """
+        ...
+
+
+class Vault(Protocol):
+    """Seals secrets with a key that is kept elsewhere than what it seals."""
+
+    async def seal(self, secret: bytes, *, owner: str) -> bytes:
+        """Encrypted and authenticated, together with ``owner``: what it belongs to, e.g. ``{user}/{account}``."""
+        ...
+
+    async def open(self, sealed: bytes, *, owner: str) -> bytes:
+        """The secret.
+
+        Raises:
+            Invalid: it was sealed for another owner, by a key that is not known, or was changed.
+        """
+        ...
+
+    def is_current(self, sealed: bytes) -> bool:
+        """Whether it is sealed by the newest key; what is not is sealed anew when keys are rotated."""
         ...

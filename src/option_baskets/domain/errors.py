@@ -3,9 +3,11 @@
 OptionBasketsError
 ├── Invalid       the input is wrong: mend the named field         (HTTP 422)
 ├── NotFound      there is no such thing, or not for this user     (404)
+├── Unauthenticated   nobody we know asks: log in                  (401)
 ├── Forbidden     the principal may not do this                    (403)
 ├── Conflict      somebody was faster: read again and decide anew  (409)
 ├── Refused       risk or a rule said no, with a Reason            (422)
+├── TooMany       asked too often: wait, then ask again            (429)
 ├── Unavailable   try again later, with backoff                    (503)
 │   └── Unwritable   the store takes nothing that begins an entry
 ├── Unclear       the outcome is unknown: reconcile, never resend  (504)
@@ -52,6 +54,18 @@ class Invalid(OptionBasketsError):
 
 class NotFound(OptionBasketsError):
     """There is no such thing, or it belongs to somebody else; the two look alike."""
+
+
+class Unauthenticated(OptionBasketsError):
+    """Nobody proved who asks. One message for every cause, so that it tells nothing about users and passwords."""
+
+
+class TooMany(OptionBasketsError):
+    """Asked too often; ``retry_after`` is how many seconds to wait."""
+
+    def __init__(self, message: str, *, retry_after: int) -> None:
+        self.retry_after = retry_after
+        super().__init__(message)
 
 
 class Forbidden(OptionBasketsError):

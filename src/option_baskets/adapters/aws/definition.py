@@ -1,4 +1,4 @@
-"""What both DynamoDB tables are, once: tests create them from here, the deployment stack reads the same values.
+"""What the DynamoDB tables are, once: tests create them from here, the deployment stack reads the same values.
 
 Nothing here needs an AWS library. The attribute names are the item's own (``ports.Item``).
 """
@@ -38,6 +38,7 @@ INDEXES = (
 TABLES = (
     TableDefinition(name=TableName.CONFIGURATIONS, indexes=INDEXES, stream=False),
     TableDefinition(name=TableName.HISTORY, indexes=INDEXES, stream=True),
+    TableDefinition(name=TableName.IDENTITY, indexes=INDEXES, stream=False),
 )
 
 
