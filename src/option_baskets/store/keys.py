@@ -242,6 +242,14 @@ def messages(queue: str) -> str:
     return f"QUEUE#{part(queue)}"
 
 
+# ---------------------------------------------------------------- identity: what is kept of requests
+
+
+def repeat(user_id: str, key: str) -> Key:
+    """What was answered under an Idempotency-Key, which may be any text."""
+    return part(user_id), f"REPEAT#{hashlib.sha256(key.encode()).hexdigest()}"
+
+
 # ---------------------------------------------------------------- history
 
 

@@ -6,10 +6,12 @@ the same commit. Two edits that overlap cannot both commit; the later one reads 
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from datetime import time
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from option_baskets.domain.allocation import Allocation
 from option_baskets.domain.basket import MAX_STRATEGIES, Basket, BrokerAccount, Strategy
@@ -40,8 +42,14 @@ class Plans(Shelf):
         self, table: Table, *, shards: int = 1, health: Health | None = None, editor: Editor | None = None
     ) -> None:
         super().__init__(table, shards=shards, health=health)
-        self._editing = asyncio.Lock()
+        self._editing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._editor = editor
+
+    def edited_by(self, editor: Editor) -> Self:
+        """The same books, their edits kept as this editor's. They share what is remembered."""
+        edited = copy(self)
+        edited._editor = editor
+        return edited
 
     # ------------------------------------------------------------ reads
 
@@ -242,7 +250,7 @@ class Plans(Shelf):
         """Commit what ``edit`` decides from what it reads, as if nobody else edited this user's plans meanwhile."""
         pk, sk = keys.edits(user_id)
         # The lock keeps callers of one process from repeating each other; the counter is what other processes see.
-        async with self._editing:
+        async with self._editing[user_id]:
             for _ in range(_ATTEMPTS):
                 counter = await self.table.get(CONFIGURATIONS, pk, sk)
                 number = counter.version if counter else 0

@@ -1,0 +1,30 @@
+"""The app: routers, errors as problems, limits, and the OpenAPI document."""
+
+from importlib import import_module
+
+from fastapi import FastAPI
+
+from option_baskets.api.http import problems
+from option_baskets.api.http.bodies import BodyLimit
+from option_baskets.api.openapi import describe
+from option_baskets.api.platform import Platform
+
+ROUTERS: tuple[str, ...] = ()
+"""Modules of this package with a ``router``."""
+
+
+def make_app(platform: Platform) -> FastAPI:
+    """The whole API over a platform."""
+    app = FastAPI(
+        title="Option Baskets",
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+        strict_content_type=False,
+    )
+    app.state.platform = platform
+    for name in ROUTERS:
+        app.include_router(import_module(f"option_baskets.api.{name}").router)
+    problems.register(app)
+    app.add_middleware(BodyLimit)
+    describe(app)
+    return app

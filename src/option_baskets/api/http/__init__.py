@@ -1,0 +1,1 @@
+"""What every route has in common: who asks, problems, answers, versions, pages, repeats, limits."""

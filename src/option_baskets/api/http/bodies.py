@@ -1,0 +1,96 @@
+"""Bodies as they come in: bounded in size and depth, JSON and nothing else, numbers exact."""
+
+import json
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from fastapi import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from option_baskets.api.http import problems
+from option_baskets.api.http.problems import Told
+
+MOST_BYTES = 1_000_000
+DEEPEST = 40
+_LONGEST_NUMBER = 40
+
+
+async def document(request: Request) -> Any:
+    """The JSON of the body; numbers with a point are Decimals.
+
+    Raises:
+        Told: it is not declared as JSON (415), or is none (400).
+    """
+    declared = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    if declared != "application/json" and not declared.endswith("+json"):
+        raise Told(kind="unsupported-media-type", detail="send JSON, with Content-Type: application/json")
+    body = await request.body()
+    try:
+        found = json.loads(body, parse_float=_decimal, parse_int=_integer, parse_constant=_refused)
+        require_depth(found)
+    except (ValueError, RecursionError, InvalidOperation) as error:
+        raise Told(kind="malformed", detail=f"the body is not JSON: {_said(error)}") from None
+    return found
+
+
+def _decimal(text: str) -> Decimal:
+    return Decimal(_short(text))
+
+
+def _integer(text: str) -> int:
+    return int(_short(text))
+
+
+def _short(text: str) -> str:
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError(f"a number of {len(text)} characters")
+    return text
+
+
+def _refused(text: str) -> object:
+    raise ValueError(f"{text} is not a number of JSON")
+
+
+def _said(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
+def require_depth(found: object, left: int = DEEPEST) -> None:
+    """Raises RecursionError: nested more deeply than any body is."""
+    if left == 0:
+        raise RecursionError
+    if isinstance(found, dict):
+        for each in found.values():
+            require_depth(each, left - 1)
+    elif isinstance(found, list):
+        for each in found:
+            require_depth(each, left - 1)
+
+
+class BodyLimit:
+    """ASGI: a body over ``most`` bytes is answered 413, however it is sent, and not kept."""
+
+    def __init__(self, app: ASGIApp, most: int = MOST_BYTES) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        detail = f"a body has at most {self._most:,} bytes"
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if length.isdigit() and int(length) > self._most:
+            await problems.response(Request(scope), "too-large", detail)(scope, receive, send)
+            return
+        seen = 0
+
+        async def limited() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._most:
+                raise Told(kind="too-large", detail=detail)
+            return message
+
+        await self._app(scope, limited, send)

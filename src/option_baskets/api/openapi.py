@@ -1,0 +1,62 @@
+"""The OpenAPI document: what FastAPI sees of the routes, with the schemas that are not Python types."""
+
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import TypeAdapter
+
+from option_baskets.api.http.asking import REPEAT_HEADER
+from option_baskets.api.http.problems import Problem
+from option_baskets.api.http.repeats import LONGEST_KEY, RepeatableRoute
+
+_REF = "#/components/schemas/{model}"
+Schemas = dict[str, Any]
+
+EXTRA: tuple[Callable[[], Schemas], ...] = ()
+"""Where schemas by name come from that no route's types name."""
+
+
+def describe(app: FastAPI) -> None:
+    """Give the app its document, made once, when it is first asked for."""
+    made: Schemas = {}
+
+    def document() -> Schemas:
+        if not made:
+            made.update(_document(app))
+        return made
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> Schemas:
+    found = get_openapi(
+        title="Option Baskets",
+        version=version("option-baskets"),
+        summary="Baskets of multi-leg index-option strategies over several broker accounts.",
+        description="Errors are RFC 9457 problem documents. Money and prices are strings with exact decimals.",
+        routes=app.routes,
+    )
+    schemas: Schemas = found.setdefault("components", {}).setdefault("schemas", {})
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    problem = TypeAdapter(Problem).json_schema(ref_template=_REF, mode="serialization")
+    schemas.update(problem.pop("$defs", {}))
+    schemas[Problem.__name__] = problem
+    for each in EXTRA:
+        schemas.update(each())
+    for route in app.routes:
+        if isinstance(route, RepeatableRoute) and route.methods == {"POST"}:
+            found["paths"][route.path_format]["post"].setdefault("parameters", []).append(_REPEAT_KEY)
+    return dict(found)
+
+
+_REPEAT_KEY = {
+    "name": REPEAT_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Your name for this request: sent again within 24 hours, it is answered as the first time.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$"},
+}

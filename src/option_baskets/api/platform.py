@@ -1,0 +1,38 @@
+"""What the routes are given. No adapter is named here, so that a server and a Lambda can both make one."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from option_baskets.api.http.rates import Allowance
+from option_baskets.domain.facts import Facts
+from option_baskets.domain.session import Session
+from option_baskets.ports import Clock, Identity, MarketData, Queue, Table, Vault
+from option_baskets.store.books import Books
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Platform:
+    """The store, the queue and the market, and who may ask for what.
+
+    Nothing of the engine is here: routes write what is wanted to the store, and the engine, wherever it runs, finds it.
+    """
+
+    books: Books
+    """On the market's clock."""
+    queue: Queue
+    feed: MarketData
+    facts: Facts
+    market: Clock
+    """Trading, and the history of plans."""
+    wall: Clock
+    """Tokens, lock-outs, repeats and rates."""
+    private: Table
+    """TableName.IDENTITY, on the wall clock: what is kept of requests."""
+    identity: Identity
+    vault: Vault
+    session: Callable[[], Session | None]
+    """The session under way, if there is one."""
+    cursor_key: bytes
+    """What page cursors are signed with; the same in every process of one installation."""
+    allowance: Allowance = field(default_factory=Allowance)
+    """How much one user may ask."""
