@@ -9,6 +9,7 @@ from typing import Protocol
 
 from option_baskets.domain.contract import Contract, Listing
 from option_baskets.domain.events import Event, EventType
+from option_baskets.domain.login import Enrolment, Profile, Tokens
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.order import OrderReport
 from option_baskets.domain.risk import Approved
@@ -245,6 +246,83 @@ class Identity(Protocol):
         Raises:
             Unauthenticated: it is none of ours, has expired, or its login was ended; the message never says which.
         """
+        ...
+
+
+class SignIn(Protocol):
+    """Users and logins of our own, where nobody else keeps them. ``client`` is the address a request came from.
+
+    Every call may raise TooMany. What is asked without a token answers alike, and takes as long, whether there is such
+    a user or not.
+    """
+
+    async def register(self, email: str, password: str, *, client: str) -> None:
+        """Make a user. Where the email has one already nothing happens, and nothing tells.
+
+        Raises:
+            Invalid: it is no email, or the password is too short, too long or too easily guessed.
+            Forbidden: nobody may register here.
+        """
+        ...
+
+    async def login(self, email: str, password: str, *, code: str, client: str) -> Tokens:
+        """Tokens of a new login; ``code`` is the second factor's or a recovery code, empty without one.
+
+        Raises:
+            Unauthenticated: for whatever reason.
+        """
+        ...
+
+    async def refresh(self, token: str) -> Tokens:
+        """New tokens of the same login. A refresh token that was used before ends its login.
+
+        Raises:
+            Unauthenticated: for whatever reason.
+        """
+        ...
+
+    async def logout(self, principal: Principal, *, everywhere: bool) -> None:
+        """End the login, or every login of the user, at once."""
+        ...
+
+    async def change_password(self, principal: Principal, *, password: str, new_password: str) -> Tokens:
+        """End every login of the user and begin a new one.
+
+        Raises:
+            Forbidden: the present password is not right.
+            Invalid: the new one is too short, too long or too easily guessed.
+        """
+        ...
+
+    async def enrol(self, principal: Principal, *, password: str) -> Enrolment:
+        """A second factor that is asked for from ``confirm`` on; one that was not confirmed is forgotten.
+
+        Raises:
+            Forbidden: the password is not right.
+            Conflict: there is one already.
+        """
+        ...
+
+    async def confirm(self, principal: Principal, *, code: str) -> tuple[str, ...]:
+        """Ask for the second factor from now on; the recovery codes, each good once in the place of a code.
+
+        Raises:
+            Forbidden: the code is not right.
+            Conflict: none waits to be confirmed.
+        """
+        ...
+
+    async def remove_second_factor(self, principal: Principal, *, password: str, code: str) -> None:
+        """Ask for no code any more.
+
+        Raises:
+            Forbidden: the password or the code is not right.
+            Conflict: there is none.
+        """
+        ...
+
+    async def profile(self, principal: Principal) -> Profile:
+        """What the user is told of itself."""
         ...
 
 
