@@ -55,6 +55,8 @@ class Report:
 def shown(value: object) -> str:
     """A value as a person would write it in TOML, shortened."""
     match value:
+        case None:
+            text = "null"
         case bool():
             text = "true" if value else "false"
         case str():
@@ -149,7 +151,10 @@ class Fields:
         self._asked.append(key)
         if key not in self._table and required:
             self.add(key, f"missing; write for example {_assignment(key, str(example))}")
-        return self._table.get(key)
+        value = self._table.get(key)
+        if value is None and key in self._table:  # JSON's, TOML has none
+            self.add(key, f"null is no value; write for example {_assignment(key, str(example))}, or leave the key out")
+        return value
 
     def fixed(self, key: str, value: int, otherwise: str) -> None:
         """A key that may be left out and has one value only; ``otherwise`` says what any other value is."""
