@@ -24,7 +24,7 @@ from option_baskets.domain.order import RETURNS, TRANSITIONS, Fill, Order, Order
 from option_baskets.domain.reasons import Reason
 from option_baskets.domain.run import RunStatus
 from option_baskets.engine.audit import Only, Row, audit
-from option_baskets.store.books import Alert, Books, Refusal
+from option_baskets.store.books import Alert, Books, Listed, Refusal
 from option_baskets.store.records import Editor, Occurrence, What
 from option_baskets.wiring import LOCAL_USER, TRADING_FILE, Embedded, Market
 from tests.contract.engines import opened
@@ -370,6 +370,8 @@ async def test_every_read_of_the_books_that_names_a_user_gives_that_user_s_alone
 
 
 def _require_own(user: str, found: object, read: str) -> None:
+    if isinstance(found, Listed):
+        found = list(found.items)
     items = found if isinstance(found, list) else [] if found is None else [found]
     if user not in USERS:
         assert items == [], f"{read} gives {user} what is others'"

@@ -17,6 +17,23 @@ def run_id(day: date, strategy_id: str, cycle: int = 0) -> str:
     return f"{day.isoformat()}#{strategy_id}#{cycle}"
 
 
+def public_run_id(run: str) -> str:
+    """A run's id as it stands in URLs and answers: ``~`` for ``#``, which a URL cuts off."""
+    day, rest = run.split("#", 1)
+    strategy_id, cycle = rest.rsplit("#", 1)
+    return f"{day}~{strategy_id}~{cycle}"
+
+
+def run_id_of(public: str) -> str | None:
+    """The run's id; None where the text is no public run id. The id of its strategy may itself contain ``~``."""
+    day, _, rest = public.partition("~")
+    strategy_id, _, cycle = rest.rpartition("~")
+    try:
+        return run_id(date.fromisoformat(day), strategy_id, int(cycle)) if strategy_id and "#" not in public else None
+    except ValueError:
+        return None
+
+
 def intent_id(
     *,
     user_id: str,

@@ -3,6 +3,7 @@
 from option_baskets.store.guards import Guards
 from option_baskets.store.journal import Journal
 from option_baskets.store.kills import Kills
+from option_baskets.store.lists import Listed, Lists
 from option_baskets.store.plans import Plans
 from option_baskets.store.records import (
     Alert,
@@ -25,6 +26,7 @@ __all__ = [
     "Fence",
     "Leave",
     "Level",
+    "Listed",
     "MarketRecord",
     "Plan",
     "Refusal",
@@ -33,9 +35,9 @@ __all__ = [
 ]
 
 
-class Books(Plans, Runs, Journal, Guards, Kills):
-    """Plans (what users wrote and when it is due), runs (what is open), the journal (what happened), guards (what
-    limits left behind) and kill switches.
+class Books(Plans, Runs, Journal, Lists, Guards, Kills):
+    """Plans (what users wrote and when it is due), runs (what is open), the journal (what happened), lists of it for
+    people, guards (what limits left behind) and kill switches.
 
     A value's ``version`` is the stored one it was read as; every save returns the value with its new version.
     ``put_…`` methods only make writes, for a ``commit`` or as extra writes of ``claim`` and ``save_run``.

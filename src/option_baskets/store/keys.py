@@ -17,6 +17,8 @@ Key = tuple[str, str]
 REGISTER_KEPT = timedelta(days=7)
 PROBE = ("PROBE", "PROBE")
 """Written to see whether the table can be."""
+NEWEST_SESSION = ("SESSION", "NEWEST")
+"""Which day is traded, or was traded last."""
 SNAPSHOT_KEPT = timedelta(seconds=300)
 
 
@@ -154,6 +156,11 @@ def runs_on(day: date) -> str:
     return f"RUN#{day.isoformat()}#"
 
 
+def all_runs(day: date | None = None) -> tuple[str, str]:
+    """The range of sort keys of a day's runs, or of all."""
+    return ("RUN#", "RUN$") if day is None else (runs_on(day), f"RUN#{day.isoformat()}$")
+
+
 def fence(user_id: str, day: date, level: str, *subject: str) -> Key:
     """What may not be entered any more on a day: of an account, a basket, or (strategy, account)."""
     return part(user_id), "#".join([f"{fences_on(day)}{level}", *map(part, subject)])
@@ -178,6 +185,11 @@ def kills_of(user_id: str) -> str:
     return f"{part(user_id)}#"
 
 
+def limits(user_id: str) -> Key:
+    """The user's own limits."""
+    return part(user_id), "LIMITS"
+
+
 def high_water(user_id: str, basket_id: str) -> Key:
     return part(user_id), f"HIGH_WATER#{part(basket_id)}"
 
@@ -199,6 +211,15 @@ def closed_runs(user_id: str, strategy_id: str) -> str:
 def in_closed(at: datetime, run_id: str) -> str:
     """Sorted by when its last position was closed."""
     return f"{timestamp(at)}#{run_id}"
+
+
+def over_runs(user_id: str, strategy_id: str) -> str:
+    """UserExecutionSchedule partition: a strategy's runs that are over, however they ended, sorted by ``in_over``."""
+    return f"{part(user_id)}#RUNS#{part(strategy_id)}"
+
+
+def in_over(day: date, cycle: int) -> str:
+    return f"{day.isoformat()}#{cycle:04d}"
 
 
 def closed_before(at: datetime) -> tuple[str, str]:
@@ -312,6 +333,10 @@ def kind_of(sk: str) -> tuple[str, str, str]:
     return strategy_id, kind, rest
 
 
+DATED = ("0", ":")
+"""The range of all sort keys that begin with a date."""
+
+
 def between(start: datetime, end: datetime) -> tuple[str, str]:
     """The range of sort keys of everything that happened from ``start`` to ``end``, both included."""
     return timestamp(start), timestamp(end) + "$"  # the character after "#"
@@ -328,6 +353,11 @@ def order_of_run(intent: str) -> str:
 
 def fill_of_run(intent: str, number: int) -> str:
     return f"FILL#{intent}#{number:09d}"
+
+
+def fills_of_order(intent: str) -> str:
+    """What the places of an order's fills among those of its run begin with."""
+    return f"FILL#{intent}#"
 
 
 def by_intent(user_id: str, intent: str) -> Key:

@@ -21,7 +21,7 @@ _AT_ONCE = 100
 
 
 class Runs(Shelf):
-    """An active run is in two index partitions, which it leaves when over; a closed one is found by its strategy."""
+    """An active run is in two index partitions, which it leaves when over; then its strategy finds it."""
 
     def __init__(self, table: Table, *, shards: int = 1, health: Health | None = None) -> None:
         super().__init__(table, shards=shards, health=health)
@@ -61,8 +61,10 @@ class Runs(Shelf):
             shard = self._shard(run.user_id)
             sort = keys.in_active(run.user_id, run.id)
             gsi1, gsi2 = (keys.active_runs(shard), sort), (keys.exit_slot(run.exit_at, shard), sort)
-        elif run.status is RunStatus.CLOSED and run.closed_at is not None:
-            gsi1 = keys.closed_runs(run.user_id, run.strategy.id), keys.in_closed(run.closed_at, run.id)
+        else:
+            gsi2 = keys.over_runs(run.user_id, run.strategy.id), keys.in_over(run.date, run.cycle)
+            if run.status is RunStatus.CLOSED and run.closed_at is not None:
+                gsi1 = keys.closed_runs(run.user_id, run.strategy.id), keys.in_closed(run.closed_at, run.id)
         item = Item(pk=pk, sk=sk, body=codec.encode(stored), version=stored.version, gsi1=gsi1, gsi2=gsi2)
         return Put(table=CONFIGURATIONS, item=item, expected=run.version), stored
 
@@ -167,6 +169,19 @@ class Runs(Shelf):
         """The marks of a day in order of time; a tick that was never emitted has none."""
         items = await self._items(CONFIGURATIONS, keys.ticks(day))
         return [codec.decode(item.body, TickMark) for item in items]
+
+    async def mark_session(self, day: date) -> None:
+        """Note that this day is traded, where it is the newest that was."""
+        key = keys.NEWEST_SESSION
+        item = await self.table.get(CONFIGURATIONS, *key)
+        if item is None or codec.decode(item.body, date) < day:
+            version = item.version if item else 0
+            noted = Item(pk=key[0], sk=key[1], body=codec.encode(day), version=version + 1)
+            await self.commit(Put(table=CONFIGURATIONS, item=noted, expected=version))
+
+    async def newest_session(self) -> date | None:
+        """The newest day that was ever begun; None: none was."""
+        return await self._get(CONFIGURATIONS, keys.NEWEST_SESSION, date)
 
     def put_market(self, record: MarketRecord) -> Put:
         """The write of an underlying's prices; hidden 300 s after ``record.at``."""

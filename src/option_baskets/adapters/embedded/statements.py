@@ -120,3 +120,16 @@ def _schema(table: TableName) -> str:
 
 
 SCHEMA = "".join(map(_schema, TableName))
+
+MIGRATIONS = {
+    # Runs that are over are found by their strategy; their key is RUN#date#strategy#cycle.
+    2: SCHEMA
+    + """
+        UPDATE trading_configurations SET
+            gsi2pk = pk || '#RUNS#' || substr(sk, 16, instr(substr(sk, 16), '#') - 1),
+            gsi2sk = substr(sk, 5, 10) || '#'
+                || printf('%04d', CAST(substr(sk, 16 + instr(substr(sk, 16), '#')) AS INTEGER))
+        WHERE sk LIKE 'RUN#%' AND gsi2pk IS NULL
+    """,
+}
+"""By the version they lead to."""

@@ -10,6 +10,7 @@ from typing import Self, TypeVar
 
 from option_baskets.adapters.embedded.sqlite import Row, SqliteFile
 from option_baskets.adapters.embedded.statements import (
+    MIGRATIONS,
     SCHEMA,
     bounds,
     cursor_after,
@@ -26,7 +27,7 @@ from option_baskets.store.limits import key_of, require_key, require_page, requi
 
 T = TypeVar("T")
 
-VERSION = 1
+VERSION = 2
 
 _LARGE = (256, 128, 64)
 _SMALL = 32
@@ -53,7 +54,9 @@ class SqliteTable:
         cls, path: Path | str, *, now: Callable[[], datetime], threaded: bool = True, durable: bool = True
     ) -> Self:
         """Open or create the file (see ``SqliteFile``)."""
-        file = SqliteFile.open(path, schema=SCHEMA, version=VERSION, threaded=threaded, durable=durable)
+        file = SqliteFile.open(
+            path, schema=SCHEMA, version=VERSION, migrations=MIGRATIONS, threaded=threaded, durable=durable
+        )
         return cls(file, now=now)
 
     async def get(self, table: TableName, pk: str, sk: str) -> Item | None:
