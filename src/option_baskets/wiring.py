@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import lru_cache, partial
 from pathlib import Path
@@ -105,6 +105,8 @@ class Embedded:
             self.health,
         )
         self.books = Books(self.table, health=self.health)
+        self.queue = TableQueue(self.table, clock)
+        """The one that trading receives from: who sends here wakes it."""
         self.exchange = exchange or PaperExchange(
             data / PAPER_FILE,
             market.feed,
@@ -137,8 +139,9 @@ class Embedded:
             if names[file.basket.id] > 1:
                 raise Invalid(f"two files have a basket named {file.basket.name!r}; rename one", where="basket.name")
             for account in file.accounts:
-                if await books.account(LOCAL_USER, account.id) != account:
-                    await books.save_account(LOCAL_USER, account)
+                stored = await books.account(LOCAL_USER, account.id)
+                if stored is None or replace(account, version=stored.version) != stored:
+                    await books.save_account(LOCAL_USER, replace(account, version=stored.version if stored else 0))
             found = await books.basket(LOCAL_USER, file.basket.id)
             if found is None or replace(file.basket, version=found.version) != found:
                 await books.save_basket(LOCAL_USER, replace(file.basket, version=found.version if found else 0))
@@ -165,13 +168,12 @@ class Embedded:
         brokers: dict[AccountKey, Broker] = {
             (user, account): self.exchange.broker(account, user=user) for user, account in accounts
         }
-        queue = TableQueue(self.table, self.clock)
-        runs = OpenRuns(self.books, self.clock, queue)
+        runs = OpenRuns(self.books, self.clock, self.queue)
         trading = Trading(
             books=self.books,
             market=RuleMarket(self._market.feed, self.facts),
             clock=self.clock,
-            queue=queue,
+            queue=self.queue,
             runs=runs,
             desk=Desk(
                 books=self.books,
@@ -219,6 +221,11 @@ class Embedded:
         self.health.tell = tell
         if not self.health.is_writable:
             tell(self.health)
+
+    @property
+    def feed(self) -> MarketData:
+        """What the market shows."""
+        return self._market.feed
 
     async def morning(self, session: Session) -> None:
         """What happens at the exchange before a session: contracts have new dates, and what expired has settled."""
@@ -289,6 +296,25 @@ async def last_tick(data: Path, day: date) -> datetime | None:
     return marks[-1].tick.at if marks else None
 
 
+async def newest_session(data: Path) -> date | None:
+    """The newest day that any process in this data folder has begun to trade; None: none did."""
+    if not (data / TRADING_FILE).exists():
+        return None
+    table = SqliteTable.open(data / TRADING_FILE, now=lambda: datetime.max.replace(tzinfo=UTC), threaded=False)
+    try:
+        return await Books(table).newest_session()
+    finally:
+        await table.close()
+
+
+async def trade(machine: Embedded, day: TradingDay, session: Session) -> None:
+    """One session, from what happens at the exchange before it to what happens there after it."""
+    await machine.books.mark_session(session.date)
+    await machine.morning(session)
+    await day.run(session)
+    await machine.evening(session)
+
+
 async def play(
     machine: Embedded,
     sessions: Sequence[Session],
@@ -306,9 +332,7 @@ async def play(
         if number >= newest:  # an earlier one ended before the next began, and what went on is in the books
             # Where a former process was here, simulated time goes on at its last instant, not at the day's beginning.
             await machine.clock.sleep_until(marks[-1].tick.at if marks else session.starts)
-            await machine.morning(session)
-            await day.run(session)
-            await machine.evening(session)
+            await trade(machine, day, session)
         records.append(await machine.record(session, with_charges=with_charges))
         await machine.table.purge()
         if not marks:

@@ -70,6 +70,70 @@ class RealClock:
         await asyncio.sleep(span.total_seconds() / self._speed)
 
 
+class LedClock(RealClock):
+    """Market time that is led on, never back: over the hours between two sessions, or from instant to instant.
+
+    Between leads it runs as an accelerated ``RealClock``; with speed None it stands still and only leads move it.
+    Whoever sleeps sees a lead at once. It belongs to one event loop.
+    """
+
+    def __init__(
+        self, start: datetime, speed: float | None = 1, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        super().__init__(1 if speed is None else speed, start, monotonic=monotonic)
+        self._is_led_only = speed is None
+        self._held = start if speed is None else None
+        """Where it stands; None: it runs."""
+        self._sleepers: list[tuple[datetime, int, asyncio.Future[None]]] = []
+        self._sequence = itertools.count()
+
+    def now(self) -> datetime:
+        return super().now() if self._held is None else self._held
+
+    def lead(self, at: datetime) -> None:
+        """Go on from ``at`` if that is later than now. Those who slept until then go on in order of their instants."""
+        if at > self.now():
+            self._start, self._origin = _aware(at).astimezone(self._zone), self._monotonic()
+            self._held = None if self._held is None else self._start
+        now = self.now()
+        while (due := self.due) is not None and due <= now:
+            heapq.heappop(self._sleepers)[-1].set_result(None)
+
+    def hold(self) -> None:
+        """Stand still from now on; pauses still end."""
+        self._held = self.now()
+
+    @property
+    def due(self) -> datetime | None:
+        """The first instant that anybody sleeps until."""
+        self._drop_those_who_woke()
+        return self._sleepers[0][0] if self._sleepers else None
+
+    async def sleep_until(self, at: datetime) -> None:
+        loop = asyncio.get_running_loop()
+        while (rest := (at - self.now()).total_seconds()) > 0:
+            woken = loop.create_future()
+            alarm = loop.call_later(rest / self._speed, _wake, woken) if self._held is None else None
+            self._drop_those_who_woke()
+            heapq.heappush(self._sleepers, (at, next(self._sequence), woken))
+            try:
+                await woken
+            finally:
+                if alarm is not None:
+                    alarm.cancel()
+
+    async def pause(self, span: timedelta) -> None:
+        """Waits in real time, a standing clock included, unless the clock knows no other time than its leads."""
+        if self._is_led_only:
+            await self.sleep_until(self.now() + span)
+        else:
+            await super().pause(span)
+
+    def _drop_those_who_woke(self) -> None:
+        while self._sleepers and self._sleepers[0][-1].done():
+            heapq.heappop(self._sleepers)
+
+
 class SimulatedClock:
     """The time of a simulated loop: exact to the microsecond, and it stands still while anything is running."""
 
@@ -229,6 +293,11 @@ class _Led(_Jumps):
         if not ready and timeout != 0:
             self.elapsed = self._led(None if timeout is None else self.elapsed + round(timeout * 1e6))
         return ready
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
 
 
 def _aware(at: datetime) -> datetime:

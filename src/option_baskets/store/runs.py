@@ -86,9 +86,18 @@ class Runs(Shelf):
         for each in range(self.shards) if shard is None else (shard,):
             items = await self._items(CONFIGURATIONS, keys.active_runs(each), index=Index.ALLOCATIONS_BY_STRATEGY)
             for some in _batches(items):
-                found = await asyncio.gather(*(self._get(CONFIGURATIONS, (item.pk, item.sk), Run) for item in some))
-                runs += [run for run in found if run is not None and not run.status.is_over]
+                runs += await self._still_active(some)
         return runs
+
+    async def _still_active(self, items: Sequence[Item]) -> list[Run]:
+        found = await asyncio.gather(*(self._get(CONFIGURATIONS, (item.pk, item.sk), Run) for item in items))
+        return [run for run in found if run is not None and not run.status.is_over]
+
+    async def open_runs(self, user_id: str) -> list[Run]:
+        """One user's runs that are not over, sorted by id; found and read as ``active_runs`` are."""
+        pk, mine = keys.active_runs(self._shard(user_id)), keys.in_active(user_id, "")
+        items = await self._items(CONFIGURATIONS, pk, index=Index.ALLOCATIONS_BY_STRATEGY, begins_with=mine)
+        return [run for some in _batches(items) for run in await self._still_active(some)]
 
     async def closed_runs(self, user_id: str, strategy_id: str, *, before: datetime, most: int) -> list[Run]:
         """The strategy's newest runs that closed before an instant, at most so many, in the order of closing."""
