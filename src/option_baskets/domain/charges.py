@@ -38,6 +38,10 @@ class Charges:
         return _sum(self.components.values())
 
 
+UNKNOWN = Charges(**dict.fromkeys((field.name for field in fields(Charges)), None))
+"""Where no rate is known at all."""
+
+
 def order_charges(
     facts: Facts,
     *,

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 
 from option_baskets.domain.basket import BrokerAccount
-from option_baskets.domain.charges import Charges, day_rounding, order_charges
+from option_baskets.domain.charges import UNKNOWN, Charges, day_rounding, order_charges
 from option_baskets.domain.contract import Contract
 from option_baskets.domain.dynamic import UnitsOfDay
 from option_baskets.domain.external import External
@@ -111,8 +111,7 @@ async def record_of(
         charged = charges_of(facts, accounts, orders[run.id], settled_on(run, day)) if with_charges else {}
         for account, charges in charged.items():
             notes[account] += charges
-        made = {each.key: realised(each, orders[run.id], day) for each in run.positions}
-        accounted.append(_account(run, made, charged))
+        accounted.append(accounted_on(run, orders[run.id], day, charged))
     return DayRecord(
         date=day,
         events=dict(sorted(events.items())),
@@ -141,24 +140,14 @@ def charges_of(
 ) -> dict[str, list[Charges]]:
     """The charges of every filled order and of every position that settled, by account.
 
-    Flat brokerage is once an order however often it was filled.
+    Flat brokerage is once an order however often it was filled. Of an account that is gone no rate is known.
     """
     charged: defaultdict[str, list[Charges]] = defaultdict(list)
     for order in orders:
         intent = order.intent
         if order.filled:
-            charged[intent.account].append(
-                order_charges(
-                    facts,
-                    broker=accounts[intent.account].charges_as,
-                    exchange=exchange_of(facts, intent.contract.underlying),
-                    type=intent.contract.type,
-                    side=intent.side,
-                    quantity=order.filled,
-                    value=order.value,
-                    on=intent.decided_at.astimezone(IST).date(),
-                )
-            )
+            account = accounts.get(intent.account)
+            charged[intent.account].append(UNKNOWN if account is None else _order_charges(facts, account, order))
     for position in positions:
         if position.settlement is not None:
             charged[position.account].append(
@@ -167,12 +156,25 @@ def charges_of(
     return charged
 
 
-def _account(
-    run: Run, made: Mapping[tuple[str, str, int], Decimal], charged: Mapping[str, Sequence[Charges]]
-) -> RunAccount:
+def _order_charges(facts: Facts, account: BrokerAccount, order: Order) -> Charges:
+    intent = order.intent
+    return order_charges(
+        facts,
+        broker=account.charges_as,
+        exchange=exchange_of(facts, intent.contract.underlying),
+        type=intent.contract.type,
+        side=intent.side,
+        quantity=order.filled,
+        value=order.value,
+        on=intent.decided_at.astimezone(IST).date(),
+    )
+
+
+def accounted_on(run: Run, orders: Sequence[Order], day: date, charged: Mapping[str, Sequence[Charges]]) -> RunAccount:
+    """What the run made on a day. ``orders`` are its orders of that day, ``charged`` what they and settlements cost."""
     profits: dict[str, Profit] = {}
     for position in run.positions:
-        gross = Profit(gross=made[position.key], charges=ZERO)
+        gross = Profit(gross=realised(position, orders, day), charges=ZERO)
         profits[position.account] = profits.get(position.account, NOTHING) + gross
     unknown: set[str] = set()
     for account, charges in charged.items():
