@@ -139,11 +139,12 @@ async def books(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         table = await opened(request.getfixturevalue("engine"), tmp_path, now)
     books = Books(table, shards=SHARDS)
     await books.save_basket(USER, basket())
+    for account in ("zerodha-1", "angel-1"):
+        await books.save_account(USER, BrokerAccount(id=account))
     for name in ("straddle", "condor"):
         await books.save_strategy(USER, strategy(name))
         await books.claim(run(plan=strategy(name)))
         for account in ("zerodha-1", "angel-1"):
-            await books.save_account(USER, BrokerAccount(id=account))
             await books.save_allocation(USER, allocation(name, account))
     at = instant("09:20")
     done = run(cycle=1)

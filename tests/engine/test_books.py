@@ -195,8 +195,61 @@ async def test_accounts_of_everybody_are_found_at_start(books: Books) -> None:
         ("a", "zerodha-1"),
         ("b", "zerodha-1"),
     ]
-    assert await books.account("b", "zerodha-1") == BrokerAccount(id="zerodha-1")
+    assert await books.account("b", "zerodha-1") == BrokerAccount(id="zerodha-1", version=1)
     assert [account.id for account in await books.accounts("a")] == ["angel-1", "zerodha-1"]
+
+
+async def test_a_stale_edit_of_an_account_is_a_conflict(books: Books) -> None:
+    saved = await books.save_account(USER, BrokerAccount(id="zerodha-1"))
+    changed = await books.save_account(USER, replace(saved, max_daily_loss=Decimal(5000)))
+    for stale in (saved, BrokerAccount(id="zerodha-1"), replace(saved, version=9)):
+        with pytest.raises(Conflict, match="read it again"):
+            await books.save_account(USER, stale)
+    assert await books.account(USER, "zerodha-1") == changed == replace(saved, max_daily_loss=Decimal(5000), version=2)
+
+
+async def test_an_account_is_deleted_only_when_no_allocation_and_no_open_run_trades_on_it(books: Books) -> None:
+    _, _, lots = await stored_plan(books)
+    saved = await books.save_account(USER, BrokerAccount(id="zerodha-1"))
+    claimed = await books.claim(run())
+    assert claimed is not None
+    with pytest.raises(Conflict, match="1 allocations, 1 open runs"):
+        await books.delete_account(USER, "zerodha-1")
+    await books.delete_allocation(USER, lots.id)
+    with pytest.raises(Conflict, match="0 allocations, 1 open runs"):
+        await books.delete_account(USER, "zerodha-1")
+    assert await books.account(USER, "zerodha-1") == saved
+    await books.save_run(replace(claimed, status=RunStatus.CLOSED))
+    with pytest.raises(Conflict, match="read it again"):
+        await books.delete_account(USER, "zerodha-1", version=saved.version + 1)
+    await books.delete_account(USER, "zerodha-1", version=saved.version)
+    assert (await books.accounts(USER), await books.all_accounts()) == ([], [])
+    with pytest.raises(NotFound):
+        await books.delete_account(USER, "zerodha-1")
+
+
+async def test_what_others_trade_on_an_account_of_the_same_name_keeps_nobody_from_deleting_theirs(books: Books) -> None:
+    await stored_plan(books)
+    await books.claim(run())
+    for user in ("ash", "asha2"):
+        await books.save_account(user, BrokerAccount(id="zerodha-1"))
+        await books.delete_account(user, "zerodha-1")
+
+
+async def test_an_allocation_made_while_its_account_is_deleted_leaves_the_account_or_finds_it_gone(
+    table: SqliteTable, books: Books
+) -> None:
+    _, _, lots = await stored_plan(books)
+    await books.delete_allocation(USER, lots.id)
+    await books.save_account(USER, BrokerAccount(id="zerodha-1"))
+    deleted, made = await asyncio.gather(
+        books.delete_account(USER, "zerodha-1"),
+        Books(table).save_allocation(USER, allocation()),
+        return_exceptions=True,
+    )
+    there = await books.account(USER, "zerodha-1") is not None
+    assert isinstance(made, Allocation)
+    assert there == isinstance(deleted, Conflict)
 
 
 # ---------------------------------------------------------------- runs

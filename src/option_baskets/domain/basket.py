@@ -259,3 +259,4 @@ class BrokerAccount:
     """Whose brokerage and rate limits apply; matters for paper accounts."""
     max_daily_loss: Decimal | None = None
     """Rupees of net loss in a day over all its strategies at which they are left on it for the rest of that day."""
+    version: int = 0

@@ -1,10 +1,10 @@
 """Every typed read and write of the store, over any Table."""
 
+from option_baskets.store.accounts import Accounts
 from option_baskets.store.guards import Guards
 from option_baskets.store.journal import Journal
 from option_baskets.store.kills import Kills
 from option_baskets.store.lists import Listed, Lists
-from option_baskets.store.plans import Plans
 from option_baskets.store.records import (
     Alert,
     DueStrategy,
@@ -17,7 +17,6 @@ from option_baskets.store.records import (
     TickMark,
     TickState,
 )
-from option_baskets.store.runs import Runs
 
 __all__ = [
     "Alert",
@@ -35,9 +34,9 @@ __all__ = [
 ]
 
 
-class Books(Plans, Runs, Journal, Lists, Guards, Kills):
-    """Plans (what users wrote and when it is due), runs (what is open), the journal (what happened), lists of it for
-    people, guards (what limits left behind) and kill switches.
+class Books(Accounts, Journal, Lists, Guards, Kills):
+    """Plans and accounts (what users wrote and when it is due), runs (what is open), the journal (what happened), lists
+    of it for people, guards (what limits left behind) and kill switches.
 
     A value's ``version`` is the stored one it was read as; every save returns the value with its new version.
     ``put_…`` methods only make writes, for a ``commit`` or as extra writes of ``claim`` and ``save_run``.

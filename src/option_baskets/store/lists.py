@@ -33,13 +33,6 @@ class Listed(Generic[T]):
 class Lists(Shelf):
     """``after`` is that of the part before; ``most`` is how many a part has at most."""
 
-    async def open_runs(self, user_id: str) -> list[Run]:
-        """A user's runs that are not over, sorted by id, as the index has them: not to be decided by."""
-        pk = keys.active_runs(self._shard(user_id))
-        mine = keys.in_active(user_id, "")
-        items = await self._items(CONFIGURATIONS, pk, index=Index.ALLOCATIONS_BY_STRATEGY, begins_with=mine)
-        return [self._decode(item, Run) for item in items]
-
     async def runs_listed(
         self, user_id: str, *, day: date | None = None, after: str | None = None, most: int = 50
     ) -> Listed[Run]:

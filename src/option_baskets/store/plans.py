@@ -1,4 +1,4 @@
-"""Plans: baskets, strategies, allocations, accounts, and which of them are due at a minute.
+"""Plans: baskets, strategies, allocations, and which of them are due at a minute.
 
 A stored strategy carries a copy of its basket, and its allocations sit in its schedule partition, so that one query
 finds all that is due. What keeps those copies true: every edit of a user's plans raises that user's edit counter in
@@ -14,7 +14,7 @@ from datetime import time
 from typing import Self, TypeVar
 
 from option_baskets.domain.allocation import Allocation
-from option_baskets.domain.basket import MAX_STRATEGIES, Basket, BrokerAccount, Strategy
+from option_baskets.domain.basket import MAX_STRATEGIES, Basket, Strategy
 from option_baskets.domain.errors import Conflict, Invalid, NotFound
 from option_baskets.ports import Delete, Index, Item, Put, Table, Write
 from option_baskets.store import codec, keys, occurrences
@@ -92,18 +92,6 @@ class Plans(Shelf):
         mine = [one for one in await self.allocations(user_id) if one.strategy_id == strategy_id]
         return sorted(mine, key=lambda one: (one.priority, one.id))
 
-    async def account(self, user_id: str, account_id: str) -> BrokerAccount | None:
-        return await self._get(CONFIGURATIONS, keys.account(user_id, account_id), BrokerAccount)
-
-    async def accounts(self, user_id: str) -> list[BrokerAccount]:
-        items = await self._items(CONFIGURATIONS, user_id, begins_with=keys.ACCOUNTS)
-        return [self._decode(item, BrokerAccount) for item in items]
-
-    async def all_accounts(self) -> list[tuple[str, BrokerAccount]]:
-        """(user, account) of everybody, sorted by user and id within each shard: what to connect at start."""
-        shards = await self._of_shards(keys.accounts_of_shard, Index.ALLOCATIONS_BY_STRATEGY)
-        return [(item.pk, self._decode(item, BrokerAccount)) for items in shards for item in items]
-
     async def due(self, minute: time) -> list[DueStrategy]:
         """Every strategy that enters at this minute, by shard, user and id: one query a shard, and its pages."""
         shards = await self._of_shards(lambda shard: keys.entry_slot(minute, shard), Index.USER_EXECUTION_SCHEDULE)
@@ -137,14 +125,6 @@ class Plans(Shelf):
         return [plan for plan in plans if basket_id in {None, plan.basket.id}]
 
     # ------------------------------------------------------------ edits
-
-    async def save_account(self, user_id: str, account: BrokerAccount) -> None:
-        """Store the account over whatever is there."""
-        pk, sk = keys.account(user_id, account.id)
-        gsi1 = (keys.accounts_of_shard(self._shard(user_id)), f"{user_id}#{account.id}")
-        item = Item(pk=pk, sk=sk, body=codec.encode(account), gsi1=gsi1)
-        told = self._told(user_id, What.ACCOUNT_SAVED, f"account {account.id}", account=account.id)
-        await self.commit(Put(table=CONFIGURATIONS, item=item), *told)
 
     async def save_basket(self, user_id: str, basket: Basket) -> Basket:
         """Store the basket, and with it the copies its strategies carry."""

@@ -118,6 +118,7 @@ class What(StrEnum):
     ALLOCATION_SAVED = "allocation_saved"
     ALLOCATION_DELETED = "allocation_deleted"
     ACCOUNT_SAVED = "account_saved"
+    ACCOUNT_DELETED = "account_deleted"
     PAUSED = "paused"
     RESUMED = "resumed"
     KILLED = "killed"
