@@ -6,10 +6,11 @@ from fastapi import FastAPI
 
 from option_baskets.api.http import problems
 from option_baskets.api.http.bodies import BodyLimit
+from option_baskets.api.http.watched import Watched
 from option_baskets.api.openapi import describe
 from option_baskets.api.platform import Platform
 
-ROUTERS: tuple[str, ...] = ()
+ROUTERS: tuple[str, ...] = ("system",)
 """Modules of this package with a ``router``."""
 
 
@@ -26,5 +27,6 @@ def make_app(platform: Platform) -> FastAPI:
         app.include_router(import_module(f"option_baskets.api.{name}").router)
     problems.register(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Watched, metrics=platform.metrics)
     describe(app)
     return app

@@ -3,7 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from option_baskets.api.condition import Condition
 from option_baskets.api.http.rates import Allowance
+from option_baskets.api.metrics import Metrics
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.session import Session
 from option_baskets.ports import Clock, Identity, MarketData, Queue, Table, Vault
@@ -36,3 +38,6 @@ class Platform:
     """What page cursors are signed with; the same in every process of one installation."""
     allowance: Allowance = field(default_factory=Allowance)
     """How much one user may ask."""
+    condition: Callable[[], Condition] = Condition
+    """How the engine and its store are."""
+    metrics: Metrics = field(default_factory=Metrics)
