@@ -15,6 +15,7 @@ from option_baskets.adapters.basket_file import BasketFile
 from option_baskets.adapters.brokers.fills import FillModel
 from option_baskets.adapters.brokers.paper import IsTrading, PaperExchange
 from option_baskets.adapters.cadence import load_cadence
+from option_baskets.adapters.changes import Changes
 from option_baskets.adapters.embedded.bus import InProcessBus
 from option_baskets.adapters.embedded.queue import TableQueue
 from option_baskets.adapters.embedded.table import SqliteTable
@@ -98,11 +99,15 @@ class Embedded:
         self.facts = facts
         self.clock = clock
         self.health = Health()
+        self.changes = Changes()
+        """Whoever follows them is told of every commit through ``table``."""
+        told = self.changes.tell
         self.table = TwoPathTable(
-            SqliteTable.open(data / TRADING_FILE, now=clock.now, threaded=threaded, durable=durable),
+            SqliteTable.open(data / TRADING_FILE, now=clock.now, threaded=threaded, durable=durable, committed=told),
             SecondPath(second_path or data / SECOND_PATH_FILE, reserved=RESERVED if durable else 0, durable=durable),
             clock,
             self.health,
+            committed=told,
         )
         self.books = Books(self.table, health=self.health)
         self.queue = TableQueue(self.table, clock)

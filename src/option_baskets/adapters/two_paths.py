@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from option_baskets.adapters.changes import Follower, nobody
 from option_baskets.adapters.second_path import SecondPath
 from option_baskets.domain.errors import Conflict, Halt, Unavailable, Unclear, Unwritable
 from option_baskets.ports import Clock, Index, Item, Page, Put, Table, TableName, Write
@@ -44,8 +45,12 @@ class TwoPathTable:
     written nothing is taken any more (Halt).
     """
 
-    def __init__(self, table: KeptTable, second: SecondPath, clock: Clock, health: Health) -> None:
+    def __init__(
+        self, table: KeptTable, second: SecondPath, clock: Clock, health: Health, *, committed: Follower = nobody
+    ) -> None:
+        """``committed`` is told of what goes to the file; the table tells of what it takes itself."""
         self.table = table
+        self._committed = committed
         self.second = second
         self.health = health
         self._clock = clock
@@ -192,6 +197,7 @@ class TwoPathTable:
             self.health.halt(halted)
             raise Halt(halted) from error
         self._cover(writes)
+        self._committed(writes)
 
     async def _require_expected(self, write: Write, in_doubt: bool) -> None:
         """Raises Conflict. A table that cannot even be read has no other writer either."""

@@ -18,6 +18,9 @@ Together = Callable[[sqlite3.Connection, Sequence[Any]], Sequence[Any]]
 """Does many requests inside the open transaction and returns one outcome a request, in order: its result, or the
 exception it failed with; a request that failed has left no trace."""
 
+Written = Callable[[Any], None]
+"""Told of a request, by its argument, on the event loop, once it is durable; it must not raise."""
+
 _NO_MIGRATIONS: Mapping[int, str] = {}
 CHECKPOINT_PAGES = 30_000
 """The write-ahead log is folded back every 120 MB: often enough for reads, seldom enough for a burst of orders."""
@@ -30,6 +33,11 @@ class _Request:
     together: Together
     argument: Any
     answer: asyncio.Future[Any]
+    written: Written | None = None
+
+    def tell(self, outcome: Any) -> None:
+        if self.written is not None and not isinstance(outcome, BaseException):
+            self.written(self.argument)
 
 
 class SqliteFile:
@@ -93,12 +101,16 @@ class SqliteFile:
         result: T = await self.together(_one_by_one, work)
         return result
 
-    async def together(self, together: Together, argument: Any) -> Any:
-        """As ``write``, for requests that are done faster together: neighbours with equal ``together`` are one call."""
+    async def together(self, together: Together, argument: Any, written: Written | None = None) -> Any:
+        """As ``write``, for requests that are done faster together: neighbours with equal ``together`` are one call.
+
+        ``written`` is told of the argument before this returns, and also where nobody waits for that any more.
+        """
         loop = asyncio.get_running_loop()
-        request = _Request(together, argument, loop.create_future())
+        request = _Request(together, argument, loop.create_future(), written)
         if self._thread is None:
             outcome = self._transaction([request])[0]
+            request.tell(outcome)
             if isinstance(outcome, BaseException):
                 raise outcome
             return outcome
@@ -168,6 +180,7 @@ class SqliteFile:
     @staticmethod
     def _answer(group: list[_Request], outcomes: list[Any]) -> None:
         for request, outcome in zip(group, outcomes, strict=True):
+            request.tell(outcome)
             if request.answer.done():  # the caller was cancelled; what it wrote stays written
                 continue
             if isinstance(outcome, BaseException):

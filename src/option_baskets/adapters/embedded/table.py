@@ -8,6 +8,7 @@ from pathlib import Path
 from sqlite3 import Connection
 from typing import Self, TypeVar
 
+from option_baskets.adapters.changes import Follower, nobody
 from option_baskets.adapters.embedded.sqlite import Row, SqliteFile
 from option_baskets.adapters.embedded.statements import (
     MIGRATIONS,
@@ -41,23 +42,31 @@ class SqliteTable:
     Args:
         file: opened with ``SCHEMA`` and ``VERSION``; ``SqliteTable.open`` does it.
         now: the time that items expire by.
+        committed: told of every commit that is durable.
     """
 
-    def __init__(self, file: SqliteFile, *, now: Callable[[], datetime]) -> None:
+    def __init__(self, file: SqliteFile, *, now: Callable[[], datetime], committed: Follower = nobody) -> None:
         self.file = file
+        self._committed = committed
         self.requests: Counter[tuple[str, Index | None]] = Counter()
         """How often each operation was asked for, by (``get``, ``query`` or ``commit``, index of a query)."""
         self._now = now
 
     @classmethod
     def open(
-        cls, path: Path | str, *, now: Callable[[], datetime], threaded: bool = True, durable: bool = True
+        cls,
+        path: Path | str,
+        *,
+        now: Callable[[], datetime],
+        threaded: bool = True,
+        durable: bool = True,
+        committed: Follower = nobody,
     ) -> Self:
         """Open or create the file (see ``SqliteFile``)."""
         file = SqliteFile.open(
             path, schema=SCHEMA, version=VERSION, migrations=MIGRATIONS, threaded=threaded, durable=durable
         )
-        return cls(file, now=now)
+        return cls(file, now=now, committed=committed)
 
     async def get(self, table: TableName, pk: str, sk: str) -> Item | None:
         require_key(pk, sk)
@@ -92,7 +101,7 @@ class SqliteTable:
         self.requests["commit", None] += 1
         require_writable(writes)
         if writes:
-            await self.file.together(self._apply, writes)
+            await self.file.together(self._apply, writes, self._committed)
 
     async def purge(self) -> int:
         """Delete what has expired, and return how many items that were. Reads hide them anyway."""
