@@ -263,6 +263,30 @@ def messages(queue: str) -> str:
     return f"QUEUE#{part(queue)}"
 
 
+def inbox(user_id: str) -> str:
+    """Partition of what is to be done for a user, by message id."""
+    return f"INBOX#{part(user_id)}"
+
+
+def inboxes_of_shard(shard: int) -> str:
+    """AllocationsByStrategy partition: the messages of every user of the shard, in order of their instants."""
+    return f"INBOXES#{shard}"
+
+
+def in_inboxes(at: datetime, user_id: str, message_id: str) -> str:
+    return f"{timestamp(at)}#{part(user_id)}#{message_id}"
+
+
+def in_inboxes_until(at: datetime) -> tuple[str, str]:
+    """The range of sort keys of messages due by an instant."""
+    return "0", timestamp(at) + "$"
+
+
+def lease(user_id: str) -> Key:
+    """Who works for the user."""
+    return f"LEASE#{part(user_id)}", "LEASE"
+
+
 # ---------------------------------------------------------------- identity: what is kept of requests
 
 
@@ -384,7 +408,7 @@ def user(user_id: str) -> Key:
 
 def email(address: str) -> Key:
     """Whose an email is. Keys are shown in errors, so this has a hash of it."""
-    return f"EMAIL#{hashlib.sha256(address.encode()).hexdigest()}", "EMAIL"
+    return f"EMAIL#{hashlib.sha256(address.encode(errors='surrogatepass')).hexdigest()}", "EMAIL"
 
 
 def users_of_shard(shard: int) -> str:
@@ -408,6 +432,16 @@ def attempt(subject: str, at: datetime, number: str) -> Key:
 def attempts(subject: str) -> str:
     """What counts against a subject, sorted by time."""
     return f"ATTEMPTS#{part(subject)}"
+
+
+def attempts_until(at: datetime, number: str) -> tuple[str, str]:
+    """The range of sort keys of attempts up to one, it included."""
+    return "0", f"{timestamp(at)}#{part(number)}"
+
+
+def known(subject: str) -> Key:
+    """That a login succeeded, of whom and from where only a hash is known."""
+    return f"KNOWN#{part(subject)}", "KNOWN"
 
 
 def _sortable(number: int) -> str:

@@ -176,10 +176,22 @@ class People(Shelf):
         pk, sk = keys.attempt(attempt.subject, attempt.at, attempt.number)
         return Delete(table=IDENTITY, pk=pk, sk=sk)
 
-    async def attempts(self, subject: str, *, most: int) -> list[Attempt]:
-        """The newest attempts that still count, newest first."""
-        page = await self.table.query(IDENTITY, keys.attempts(subject), descending=True, limit=most)
-        return [
+    async def attempts(self, subject: str, *, most: int, before: Attempt | None = None) -> list[Attempt]:
+        """The newest attempts that still count, newest first; of those before one of them, if it is given."""
+        pk = keys.attempts(subject)
+        between = None if before is None else keys.attempts_until(before.at, before.number)
+        page = await self.table.query(IDENTITY, pk, between=between, descending=True, limit=most + 1)
+        found = [
             Attempt(subject=subject, at=keys.instant_of(item.sk), number=item.sk.split("#", 1)[1])
             for item in page.items
         ]
+        return [each for each in found if each != before][:most]
+
+    # ------------------------------------------------------------ addresses a login succeeded from
+
+    def put_known(self, subject: str, *, until: datetime) -> Put:
+        pk, sk = keys.known(subject)
+        return Put(table=IDENTITY, item=Item(pk=pk, sk=sk, body=_COUNTED, expires_at=keys.expiry_of(until)))
+
+    async def is_known(self, subject: str) -> bool:
+        return await self.table.get(IDENTITY, *keys.known(subject)) is not None
