@@ -49,6 +49,11 @@ class User:
     factor: SecondFactor | None = None
     version: int = 0
 
+    @property
+    def factor_owner(self) -> str:
+        """What the secret of the second factor is sealed for."""
+        return f"{self.id}/totp"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Login:

@@ -130,7 +130,7 @@ class EmbeddedSignIn:
             raise Conflict("there is a second factor already; remove it first")
         counted = await self._require_password(user, password)
         secret = second_factor.new_secret()
-        sealed = await self._vault.seal(secret.encode(), owner=_factor_of(user))
+        sealed = await self._vault.seal(secret.encode(), owner=user.factor_owner)
         write, _ = self._people.put_user(replace(user, factor=SecondFactor(sealed=sealed)))
         await self._people.commit(write, *self._forgotten(counted))
         return Enrolment(secret=secret, uri=second_factor.uri(secret, user.email))
@@ -192,9 +192,9 @@ class EmbeddedSignIn:
 
     async def _spent(self, user: User, factor: SecondFactor, code: str) -> SecondFactor | None:
         """The factor once the code was used, which then is good no more; None: it is not good."""
-        secret = await self._vault.open(factor.sealed, owner=_factor_of(user))
+        secret = await self._vault.open(factor.sealed, owner=user.factor_owner)
         if not self._vault.is_current(factor.sealed):
-            factor = replace(factor, sealed=await self._vault.seal(secret, owner=_factor_of(user)))
+            factor = replace(factor, sealed=await self._vault.seal(secret, owner=user.factor_owner))
         step = second_factor.step_of(code, secret.decode(), now=self._wall.now(), after=factor.used_step)
         if step is not None:
             return replace(factor, used_step=step)
@@ -223,8 +223,3 @@ class EmbeddedSignIn:
         now = self._wall.now()
         decoys = [Attempt(subject="decoy", at=now, number=secrets.token_hex(8)) for _ in range(2)]
         await self._people.commit(*(self._people.put_attempt(each, kept=_DECOY_KEPT) for each in decoys))
-
-
-def _factor_of(user: User) -> str:
-    """What the vault knows the secret of a second factor by."""
-    return f"{user.id}/totp"
