@@ -26,8 +26,10 @@ async def document(request: Request) -> Any:
         raise Told(kind="unsupported-media-type", detail="send JSON, with Content-Type: application/json")
     body = await request.body()
     try:
-        found = json.loads(body, parse_float=_decimal, parse_int=_integer, parse_constant=_refused)
-        require_depth(found)
+        found = json.loads(
+            body, parse_float=_decimal, parse_int=_integer, parse_constant=_refused, object_pairs_hook=_object
+        )
+        require_sound(found)
     except (ValueError, RecursionError, InvalidOperation) as error:
         raise Told(kind="malformed", detail=f"the body is not JSON: {_said(error)}") from None
     return found
@@ -55,16 +57,33 @@ def _said(error: Exception) -> str:
     return "nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
-def require_depth(found: object, left: int = DEEPEST) -> None:
-    """Raises RecursionError: nested more deeply than any body is."""
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Of a key that is given twice, neither is the one that was meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
+        raise ValueError(f"{twice!r} is given twice")
+    return found
+
+
+def require_sound(found: object, left: int = DEEPEST) -> None:
+    """See that it can be gone through, and every text in it written.
+
+    Raises:
+        RecursionError: it is nested more deeply than any body is.
+        ValueError: a text has half of a surrogate pair.
+    """
     if left == 0:
         raise RecursionError
     if isinstance(found, dict):
-        for each in found.values():
-            require_depth(each, left - 1)
+        for key, each in found.items():
+            require_sound(key, left)
+            require_sound(each, left - 1)
     elif isinstance(found, list):
         for each in found:
-            require_depth(each, left - 1)
+            require_sound(each, left - 1)
+    elif isinstance(found, str):
+        found.encode()
 
 
 class BodyLimit:
