@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from option_baskets.api.condition import Condition
 from option_baskets.api.http.rates import Allowance
 from option_baskets.api.metrics import Metrics
+from option_baskets.domain.cadence import Cadence
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.session import Session
 from option_baskets.ports import Clock, Identity, MarketData, Queue, Table, Vault
@@ -24,6 +25,8 @@ class Platform:
     queue: Queue
     feed: MarketData
     facts: Facts
+    cadence: Cadence
+    """How far the schedule trigger has looked ahead."""
     market: Clock
     """Trading, and the history of plans."""
     wall: Clock
