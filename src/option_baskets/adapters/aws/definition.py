@@ -36,7 +36,7 @@ INDEXES = (
     IndexDefinition(name=Index.USER_EXECUTION_SCHEDULE, partition_key="gsi2pk", sort_key="gsi2sk"),
 )
 TABLES = (
-    TableDefinition(name=TableName.CONFIGURATIONS, indexes=INDEXES, stream=False),
+    TableDefinition(name=TableName.CONFIGURATIONS, indexes=INDEXES, stream=True),
     TableDefinition(name=TableName.HISTORY, indexes=INDEXES, stream=True),
     TableDefinition(name=TableName.IDENTITY, indexes=INDEXES, stream=False),
 )
