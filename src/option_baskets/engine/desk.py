@@ -21,7 +21,7 @@ from option_baskets.engine.answers import Answers
 from option_baskets.engine.changes import Changes
 from option_baskets.engine.lines import AccountKey, Lines
 from option_baskets.engine.orders import HeldOrders
-from option_baskets.engine.rates import Bucket, Urgency
+from option_baskets.engine.rates import Bucket, Rate, Urgency
 from option_baskets.engine.runs import OpenRuns, RunKey
 from option_baskets.engine.sending import Approve, Sender
 from option_baskets.engine.settling import Settler
@@ -46,7 +46,8 @@ class Desk:
         buckets: Mapping[AccountKey, Bucket],
         clock: Clock,
     ) -> None:
-        self._lines = lines = Lines(brokers, buckets)
+        self._clock = clock
+        self._lines = lines = Lines(dict(brokers), dict(buckets))
         self._orders = orders = HeldOrders(books, runs, clock)
         self._starts = starts = Starts(orders, lines, clock, books.health)
         self._answers = answers = Answers(
@@ -83,7 +84,21 @@ class Desk:
 
     @brokers.setter
     def brokers(self, brokers: Mapping[AccountKey, Broker]) -> None:
-        self._lines.brokers = brokers
+        self._lines.brokers = dict(brokers)
+
+    def connect(self, account: AccountKey, broker: Broker, rate: Rate | None) -> None:
+        """Send to this account too, at this rate."""
+        self._lines.brokers[account] = broker
+        self._lines.buckets[account] = Bucket(self._clock, rate)
+
+    def limit(self, account: AccountKey, rate: Rate | None) -> None:
+        """Another rate from now on; what of this second and minute is used stays used."""
+        self._lines.buckets[account].change(rate)
+
+    def disconnect(self, account: AccountKey) -> None:
+        """An account on which nothing of ours is or works is none of ours any more."""
+        self._lines.brokers.pop(account, None)
+        self._lines.buckets.pop(account, None)
 
     def capacity(self, account: AccountKey, within: timedelta) -> int | None:
         """How many entries the account's rate lets through in that time; None: as many as you like."""
@@ -196,6 +211,11 @@ class Desk:
     def trade_until(self, close: datetime) -> None:
         """The session under way ends then."""
         self._changes.until = close
+
+    @property
+    def is_busy(self) -> bool:
+        """Fates of orders are being read, or abandoned ones cancelled."""
+        return bool(self._background)
 
     def _abandon(self, intent_id: str) -> None:
         self._begin(self._changes.abandon(intent_id), name=f"abandon {intent_id}")

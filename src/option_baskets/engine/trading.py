@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -17,15 +17,20 @@ from option_baskets.domain.risk import Far
 from option_baskets.domain.session import IST, Session, Window, at, contract_close
 from option_baskets.engine.desk import AccountKey, Desk
 from option_baskets.engine.guard import Guard
+from option_baskets.engine.rates import Rate
 from option_baskets.engine.runs import OpenRuns, RunKey
 from option_baskets.engine.screen import Screen
 from option_baskets.engine.standing import Standing
 from option_baskets.engine.valuation import Valuation
-from option_baskets.ports import Clock, MarketData, Queue
+from option_baskets.ports import Broker, Clock, MarketData, Queue
 from option_baskets.store.books import Books
 from option_baskets.store.records import Alert, Level
 
 LOG = logging.getLogger(__name__)
+
+
+Connect = Callable[[str, BrokerAccount], Broker]
+"""The line to a user's account; makes no call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +56,13 @@ class Trading:
     runs: OpenRuns
     desk: Desk
     facts: Facts
-    accounts: Mapping[AccountKey, BrokerAccount]
+    accounts: dict[AccountKey, BrokerAccount]
+    """Those that are connected, as they are stored."""
+    connect: Connect
+    rate_of: Callable[[BrokerAccount], Rate | None] = lambda _: None
+    """How fast an account may be sent to; None: as fast as you like."""
+    connected: Callable[[AccountKey], None] = lambda _: None
+    """Told of every account that is connected while a day goes on."""
     pace: Pace = field(default_factory=Pace)
     far: Far = field(default_factory=Far)
     """How far from the last price the limit of an entry may lie."""
@@ -157,6 +168,11 @@ class Trading:
         """Raise the alarm about a piece of work that ended in an error it does not know."""
         message = f"{name} failed: {type(error).__name__}: {error}"
         await self.alert(user_id, "internal_error", message, level=Level.CRITICAL, subject=name, **about)
+
+    @property
+    def is_busy(self) -> bool:
+        """Work that was started is under way, or the fate of an order is being read."""
+        return self.desk.is_busy or any(not task.done() for task in self._tasks)
 
     async def settled(self) -> None:
         """Return when no work that was started is under way.

@@ -15,6 +15,7 @@ Key = tuple[str, str]
 """(partition, sort)."""
 
 REGISTER_KEPT = timedelta(days=7)
+MADE_KEPT = timedelta(days=1)
 PROBE = ("PROBE", "PROBE")
 """Written to see whether the table can be."""
 NEWEST_SESSION = ("SESSION", "NEWEST")
@@ -91,6 +92,11 @@ def account(user_id: str, account_id: str) -> Key:
 def edits(user_id: str) -> Key:
     """Counts the edits of a user's plans; whoever edits one raises it, so edits of one user never overlap."""
     return part(user_id), "EDITS"
+
+
+def made(user_id: str, name: str) -> Key:
+    """What an edit of that name made; the name may be any text."""
+    return part(user_id), f"MADE#{hashlib.sha256(name.encode()).hexdigest()[:32]}"
 
 
 def strategies_of_basket(user_id: str, basket_id: str) -> str:
@@ -289,10 +295,26 @@ def lease(user_id: str) -> Key:
 
 # ---------------------------------------------------------------- identity: what is kept of requests
 
+CURSOR_KEY = ("INSTALLATION", "CURSOR_KEY")
+"""What page cursors are signed with."""
+
 
 def repeat(user_id: str, key: str) -> Key:
     """What was answered under an Idempotency-Key, which may be any text."""
     return part(user_id), f"REPEAT#{hashlib.sha256(key.encode()).hexdigest()}"
+
+
+# ---------------------------------------------------------------- identity: secrets of broker accounts
+
+
+def secret(user_id: str, account_id: str) -> Key:
+    """The sealed secrets of an account; what trades of it is in the configurations."""
+    return part(user_id), ACCOUNTS + part(account_id)
+
+
+def secrets_of_shard(shard: int) -> str:
+    """AllocationsByStrategy partition: the secrets of every user of the shard, to seal them anew."""
+    return f"SECRETS#{shard}"
 
 
 # ---------------------------------------------------------------- history

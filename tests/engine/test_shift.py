@@ -1,0 +1,67 @@
+"""Shifts: many short-lived engines over one user's books do what one engine does in a day."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from option_baskets.adapters.basket_file import parse_basket
+from option_baskets.adapters.clock import SimulatedClock, run_simulated
+from option_baskets.domain.run import Run
+from option_baskets.wiring import LOCAL_USER
+from tests.engine.shifts import Shop
+from tests.engine.tiny_day import DAY, FACTS, QUIET, SPREAD, STRADDLE, call, instant, play_day, put, record, steady
+
+MOVES = {
+    "NIFTY": steady("26010"),
+    call(): steady("100", at0925="130"),
+    put(): steady("80", at0925="60"),
+    call(26100): steady("40"),
+}
+
+
+def by_shifts(days: Path, data: Path, basket: str, **how: Any) -> tuple[list[Run], Shop]:
+    data.mkdir(parents=True, exist_ok=True)
+    shops = []
+
+    async def main(clock: SimulatedClock) -> list[Run]:
+        shop = Shop(data=data, days=days, clock=clock, **how)
+        shops.append(shop)
+        try:
+            file = parse_basket("format = 1\n" + basket, FACTS.names)
+            for account in file.accounts:
+                await shop.books.save_account(LOCAL_USER, account)
+            await shop.books.save_basket(LOCAL_USER, file.basket)
+            for strategy in file.strategies:
+                await shop.books.save_strategy(LOCAL_USER, strategy)
+            for allocation in file.allocations:
+                await shop.books.save_allocation(LOCAL_USER, allocation)
+            await shop.play()
+            return await shop.books.runs_on(LOCAL_USER, DAY)
+        finally:
+            await shop.close()
+
+    return run_simulated(main, instant("09:00")), shops[0]
+
+
+def same(run: Run) -> Run:
+    """What of a run does not depend on how often it was stored."""
+    return replace(
+        run,
+        version=0,
+        basket=replace(run.basket, version=0),
+        strategy=replace(run.strategy, version=0),
+        allocations=tuple(replace(each, version=0) for each in run.allocations),
+    )
+
+
+@pytest.mark.parametrize("basket", [STRADDLE, SPREAD], ids=["straddle", "spread"])
+@pytest.mark.parametrize("prices", [QUIET, MOVES], ids=["quiet", "moves"])
+@pytest.mark.parametrize("wakes", [1, 3])
+def test_a_day_of_shifts_ends_as_a_day_of_one_engine(tmp_path: Path, basket: str, prices: Any, wakes: int) -> None:
+    days = record(tmp_path / "days", prices)
+    played = play_day(days, tmp_path / "one", basket)
+    runs, shop = by_shifts(days, tmp_path / "many", basket, wakes=wakes)
+    assert [same(run) for run in runs] == [same(played.run)]
+    assert shop.begun > 10
