@@ -18,6 +18,7 @@ from option_baskets.domain.basket import MAX_STRATEGIES, Basket, Strategy
 from option_baskets.domain.errors import Conflict, Invalid, NotFound
 from option_baskets.ports import Delete, Index, Item, Put, Table, Write
 from option_baskets.store import codec, keys, occurrences
+from option_baskets.store.edits import Change, Decide, Made, Standing
 from option_baskets.store.health import Health
 from option_baskets.store.records import DueStrategy, Editor, Occurrence, Plan, What
 from option_baskets.store.shelf import CONFIGURATIONS, Shelf, require_version
@@ -128,68 +129,136 @@ class Plans(Shelf):
 
     async def save_basket(self, user_id: str, basket: Basket) -> Basket:
         """Store the basket, and with it the copies its strategies carry."""
-
-        async def edit() -> tuple[list[Write], Basket]:
-            found = await self.basket(user_id, basket.id)
-            require_version(f"basket {basket.id}", found.version if found else 0, basket.version)
-            stored = replace(basket, version=basket.version + 1)
-            copies = [
-                self._put_strategy(user_id, replace(plan, basket=stored), expected=plan.strategy.version)
-                for plan in await self._plans(user_id, basket.id)
-            ]
-            told = self._told(user_id, _saved(found, stored, What.BASKET_SAVED), _named("basket", stored))
-            return [_put_basket(user_id, stored), *copies, *told], stored
-
-        return await self._edit(user_id, edit)
+        made = (await self.make(user_id, _decided(Change(basket=basket)))).basket
+        assert made is not None
+        return made
 
     async def save_strategy(self, user_id: str, strategy: Strategy) -> Strategy:
         """Store the strategy, move it and its allocations to its entry minute, and keep the register of minutes."""
-
-        async def edit() -> tuple[list[Write], Strategy]:
-            basket = await self.basket(user_id, strategy.basket_id)
-            if basket is None:
-                raise NotFound(f"there is no basket {strategy.basket_id}; save the basket before its strategies")
-            before = await self.strategy(user_id, strategy.id)
-            require_version(f"strategy {strategy.id}", before.version if before else 0, strategy.version)
-            await self._require_room(user_id, strategy)
-            stored = replace(strategy, version=strategy.version + 1)
-            writes: list[Write] = [
-                self._put_strategy(user_id, Plan(strategy=stored, basket=basket), expected=strategy.version)
-            ]
-            if before is None or before.schedule.entry != stored.schedule.entry:
-                mine = await self.current_allocations(user_id, strategy.id)
-                writes += [self._put_allocation(user_id, stored, one, expected=one.version) for one in mine]
-                moves = {keys.minute(stored.schedule.entry): 1}
-                if before is not None:
-                    moves[keys.minute(before.schedule.entry)] = -1
-                writes += await self._register(user_id, moves)
-            what, named = _saved(before, stored, What.STRATEGY_SAVED), _named("strategy", stored)
-            return [*writes, *self._told(user_id, what, named, strategy_id=stored.id)], stored
-
-        return await self._edit(user_id, edit)
+        made = (await self.make(user_id, _decided(Change(strategy=strategy)))).strategy
+        assert made is not None
+        return made
 
     async def save_allocation(self, user_id: str, allocation: Allocation) -> Allocation:
         """Store the allocation beside its strategy in the schedule. It may move to another strategy."""
+        (made,) = (await self.make(user_id, _decided(Change(allocations=(allocation,))))).allocations
+        return made
 
-        async def edit() -> tuple[list[Write], Allocation]:
-            strategy = await self.strategy(user_id, allocation.strategy_id)
-            if strategy is None:
-                raise NotFound(f"there is no strategy {allocation.strategy_id}; save it before its allocations")
-            found = await self.allocation(user_id, allocation.id)
-            require_version(f"allocation {allocation.id}", found.version if found else 0, allocation.version)
-            stored = replace(allocation, version=allocation.version + 1)
-            put = self._put_allocation(user_id, strategy, stored, expected=allocation.version)
-            detail = f"allocation {stored.id}, version {stored.version}"
-            return [put, *self._told(user_id, What.ALLOCATION_SAVED, detail, allocation=stored)], stored
+    async def make(self, user_id: str, decide: Decide, *, once: str = "") -> Change:
+        """Store what ``decide`` makes of the plans as they stand, in one commit and as if nobody else edited meanwhile.
+
+        Args:
+            once: names what is new, so that whoever asks again, because no answer came, gets what was made then.
+
+        Returns:
+            What is stored, with its new versions.
+        """
+
+        async def edit() -> tuple[list[Write], Change]:
+            standing = Standing(user_id, basket=self.basket, plans=self._plans, allocations=self.allocations)
+            made = await self._made(user_id, once, standing) if once else None
+            if made is not None:
+                return [], made
+            change = await decide(standing)
+            writes: list[Write] = []
+            for part in (self._basket_writes, self._strategy_writes, self._allocation_writes):
+                some, change = await part(standing, change)
+                writes += some
+            return [*writes, *(self._mark(user_id, once, change) if once else ())], change
 
         return await self._edit(user_id, edit)
 
-    async def delete_basket(self, user_id: str, basket_id: str) -> None:
-        """Delete an empty basket; one that still has strategies is a Conflict."""
+    async def _basket_writes(self, standing: Standing, change: Change) -> tuple[list[Write], Change]:
+        basket = change.basket
+        if basket is None:
+            return [], change
+        found = await standing.basket(basket.id)
+        require_version(f"basket {basket.id}", found.version if found else 0, basket.version)
+        stored = replace(basket, version=basket.version + 1)
+        copies = [
+            self._put_strategy(standing.user_id, Plan(strategy=each, basket=stored), expected=each.version)
+            for each in await standing.strategies(basket.id)
+        ]
+        told = self._told(standing.user_id, _saved(found, stored, What.BASKET_SAVED), _named("basket", stored))
+        return [_put_basket(standing.user_id, stored), *copies, *told], replace(change, basket=stored)
+
+    async def _strategy_writes(self, standing: Standing, change: Change) -> tuple[list[Write], Change]:
+        strategy, user_id = change.strategy, standing.user_id
+        if strategy is None:
+            return [], change
+        basket = await standing.basket(strategy.basket_id)
+        if basket is None:
+            raise NotFound(f"there is no basket {strategy.basket_id}; save the basket before its strategies")
+        before = await standing.strategy(strategy.id)
+        require_version(f"strategy {strategy.id}", before.version if before else 0, strategy.version)
+        _require_room(await standing.strategies(strategy.basket_id), strategy)
+        stored = replace(strategy, version=strategy.version + 1)
+        writes: list[Write] = [
+            self._put_strategy(user_id, Plan(strategy=stored, basket=basket), expected=strategy.version)
+        ]
+        if before is None or before.schedule.entry != stored.schedule.entry:
+            changed = {each.id for each in change.allocations}
+            moved = [one for one in await standing.allocations(strategy.id) if one.id not in changed]
+            writes += [self._put_allocation(user_id, stored, one, expected=one.version) for one in moved]
+            moves = {keys.minute(stored.schedule.entry): 1}
+            if before is not None:
+                moves[keys.minute(before.schedule.entry)] = -1
+            writes += await self._register(user_id, moves)
+        what, named = _saved(before, stored, What.STRATEGY_SAVED), _named("strategy", stored)
+        writes += self._told(user_id, what, named, strategy_id=stored.id)
+        return writes, replace(change, strategy=stored)
+
+    async def _allocation_writes(self, standing: Standing, change: Change) -> tuple[list[Write], Change]:
+        writes: list[Write] = []
+        allocations: list[Allocation] = []
+        known = {each.id: each for each in await standing.all_allocations()} if change.allocations else {}
+        for allocation in change.allocations:
+            strategy = change.strategy
+            if strategy is None or strategy.id != allocation.strategy_id:
+                strategy = await standing.strategy(allocation.strategy_id)
+            if strategy is None:
+                raise NotFound(f"there is no strategy {allocation.strategy_id}; save it before its allocations")
+            found = known.get(allocation.id)
+            require_version(f"allocation {allocation.id}", found.version if found else 0, allocation.version)
+            stored = replace(allocation, version=allocation.version + 1)
+            writes.append(self._put_allocation(standing.user_id, strategy, stored, expected=allocation.version))
+            detail = f"allocation {stored.id}, version {stored.version}"
+            writes += self._told(standing.user_id, What.ALLOCATION_SAVED, detail, allocation=stored)
+            allocations.append(stored)
+        return writes, replace(change, allocations=tuple(allocations))
+
+    async def _made(self, user_id: str, once: str, standing: Standing) -> Change | None:
+        """What an earlier edit of that name made, as it is now; None where there was none, or nothing is left of it."""
+        mark = await self._get(CONFIGURATIONS, keys.made(user_id, once), Made)
+        if mark is None:
+            return None
+        known = {each.id: each for each in await standing.all_allocations()}
+        found = Change(
+            basket=await standing.basket(mark.basket) if mark.basket else None,
+            strategy=await standing.strategy(mark.strategy) if mark.strategy else None,
+            allocations=tuple(known[each] for each in mark.allocations if each in known),
+        )
+        return None if found == Change() else found
+
+    def _mark(self, user_id: str, once: str, change: Change) -> list[Write]:
+        pk, sk = keys.made(user_id, once)
+        mark = Made(
+            basket=change.basket.id if change.basket else "",
+            strategy=change.strategy.id if change.strategy else "",
+            allocations=tuple(each.id for each in change.allocations),
+        )
+        now = self._editor.now() if self._editor is not None else None
+        expires_at = None if now is None else keys.expiry_of(now + keys.MADE_KEPT)
+        return [Put(table=CONFIGURATIONS, item=Item(pk=pk, sk=sk, body=codec.encode(mark), expires_at=expires_at))]
+
+    async def delete_basket(self, user_id: str, basket_id: str, *, version: int | None = None) -> None:
+        """Delete an empty basket; one that still has strategies, or not this version, is a Conflict."""
 
         async def edit() -> tuple[list[Write], None]:
-            if await self.basket(user_id, basket_id) is None:
+            found = await self.basket(user_id, basket_id)
+            if found is None:
                 raise NotFound(f"there is no basket {basket_id}")
+            _require(f"basket {basket_id}", found.version, version)
             left = await self._plans(user_id, basket_id)
             if left:
                 raise Conflict(f"basket {basket_id} still has {len(left)} strategies; delete them first")
@@ -199,13 +268,14 @@ class Plans(Shelf):
 
         await self._edit(user_id, edit)
 
-    async def delete_strategy(self, user_id: str, strategy_id: str) -> None:
+    async def delete_strategy(self, user_id: str, strategy_id: str, *, version: int | None = None) -> None:
         """Delete the strategy and its allocations. Whether a run of it is open is for the caller to ask."""
 
         async def edit() -> tuple[list[Write], None]:
             strategy = await self.strategy(user_id, strategy_id)
             if strategy is None:
                 raise NotFound(f"there is no strategy {strategy_id}")
+            _require(f"strategy {strategy_id}", strategy.version, version)
             mine = await self.current_allocations(user_id, strategy_id)
             gone = [keys.strategy(user_id, strategy_id), *(keys.allocation(user_id, one.id) for one in mine)]
             writes: list[Write] = [Delete(table=CONFIGURATIONS, pk=pk, sk=sk) for pk, sk in gone]
@@ -215,11 +285,12 @@ class Plans(Shelf):
 
         await self._edit(user_id, edit)
 
-    async def delete_allocation(self, user_id: str, allocation_id: str) -> None:
+    async def delete_allocation(self, user_id: str, allocation_id: str, *, version: int | None = None) -> None:
         async def edit() -> tuple[list[Write], None]:
             found = await self.allocation(user_id, allocation_id)
             if found is None:
                 raise NotFound(f"there is no allocation {allocation_id}")
+            _require(f"allocation {allocation_id}", found.version, version)
             pk, sk = keys.allocation(user_id, allocation_id)
             told = self._told(user_id, What.ALLOCATION_DELETED, f"allocation {found.id}", allocation=found)
             return [Delete(table=CONFIGURATIONS, pk=pk, sk=sk), *told], None
@@ -272,15 +343,6 @@ class Plans(Shelf):
         )
         return [occurrences.put(occurrence)]
 
-    async def _require_room(self, user_id: str, strategy: Strategy) -> None:
-        others = [one for one in await self._plans(user_id, strategy.basket_id) if one.strategy.id != strategy.id]
-        if len(others) >= MAX_STRATEGIES:
-            raise Invalid(
-                f"basket {strategy.basket_id} already has {MAX_STRATEGIES} strategies, the most a basket may have; "
-                "put this one into another basket",
-                where="basket_id",
-            )
-
     async def _register(self, user_id: str, moves: Mapping[str, int]) -> list[Write]:
         """The write that counts strategies in and out of entry minutes."""
         pk, sk = keys.entry_register(self._shard(user_id))
@@ -319,6 +381,29 @@ class Plans(Shelf):
             gsi2=(slot, place),
         )
         return Put(table=CONFIGURATIONS, item=item, expected=expected)
+
+
+def _require(name: str, found: int, version: int | None) -> None:
+    """Of a delete: None is whatever version there is."""
+    if version is not None:
+        require_version(name, found, version)
+
+
+def _decided(change: Change) -> Decide:
+    async def decide(_: Standing) -> Change:
+        return change
+
+    return decide
+
+
+def _require_room(strategies: Sequence[Strategy], strategy: Strategy) -> None:
+    others = [each for each in strategies if each.id != strategy.id]
+    if len(others) >= MAX_STRATEGIES:
+        raise Invalid(
+            f"basket {strategy.basket_id} already has {MAX_STRATEGIES} strategies, the most a basket may have; "
+            "put this one into another basket",
+            where="basket_id",
+        )
 
 
 def _saved(before: Basket | Strategy | None, after: Basket | Strategy, otherwise: What) -> What:

@@ -1,0 +1,155 @@
+"""Edits that store several plans at once: one commit, decided again when somebody was faster, and done once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime, time
+from pathlib import Path
+
+import pytest
+
+from option_baskets.adapters.embedded.table import SqliteTable
+from option_baskets.domain.allocation import Allocation
+from option_baskets.domain.basket import MAX_STRATEGIES, Strategy
+from option_baskets.domain.errors import Conflict, Invalid
+from option_baskets.store.books import Books
+from option_baskets.store.edits import Change, Standing
+from option_baskets.store.records import Editor
+from tests.engine.plans import allocation, basket, instant, strategy
+
+USER = "asha"
+
+
+def now() -> datetime:
+    return instant("09:00")
+
+
+@pytest.fixture
+async def table(tmp_path: Path) -> AsyncIterator[SqliteTable]:
+    table = SqliteTable.open(tmp_path / "table.db", now=now, durable=False)
+    yield table
+    await table.close()
+
+
+@pytest.fixture
+async def books(table: SqliteTable) -> Books:
+    books = Books(table).edited_by(Editor(actor=USER, cause="api", now=now))
+    await books.save_basket(USER, basket())
+    return books
+
+
+def new(number: int = 0) -> tuple[Strategy, tuple[Allocation, ...]]:
+    name = f"straddle-{number}"
+    return strategy(name), (allocation(name), allocation(name, "angel-1", priority=1))
+
+
+async def as_new(_: Standing) -> Change:
+    plan, allocations = new()
+    return Change(strategy=plan, allocations=allocations)
+
+
+async def test_a_strategy_with_its_allocations_is_one_commit(table: SqliteTable, books: Books) -> None:
+    table.requests.clear()
+    made = await books.make(USER, as_new)
+    assert table.requests["commit", None] == 1
+    assert made.strategy is not None
+    (due,) = await books.due(time(9, 20))
+    assert (due.strategy, due.allocations) == (made.strategy, made.allocations)
+    assert {made.strategy.version, *(each.version for each in made.allocations)} == {1}
+
+
+async def test_a_change_that_is_refused_in_part_stores_nothing(books: Books) -> None:
+    plan, (first, second) = new()
+
+    async def decide(_: Standing) -> Change:
+        return Change(strategy=plan, allocations=(first, replace(second, version=3)))
+
+    with pytest.raises(Conflict):
+        await books.make(USER, decide)
+    assert (await books.strategies(USER), await books.allocations(USER)) == ([], [])
+    assert await books.occupied_entry_minutes() == ()
+
+
+async def test_moving_the_entry_takes_along_what_the_change_does_not_name(books: Books) -> None:
+    made = await books.make(USER, as_new)
+    assert made.strategy is not None
+    later = replace(strategy("straddle-0", entry="11:00"), version=1)
+    changed = replace(made.allocations[0], units=7)
+
+    async def decide(_: Standing) -> Change:
+        return Change(strategy=later, allocations=(changed,))
+
+    after = await books.make(USER, decide)
+    (due,) = await books.due(time(11, 0))
+    assert due.allocations == (after.allocations[0], made.allocations[1])
+    assert (due.allocations[0].units, await books.due(time(9, 20))) == (7, [])
+
+
+async def test_a_change_is_decided_again_by_what_somebody_faster_stored(table: SqliteTable, books: Books) -> None:
+    elsewhere = Books(table)  # another process: it shares the table and no lock
+    seen: list[int] = []
+
+    async def decide(standing: Standing) -> Change:
+        there = await standing.strategies("income")
+        seen.append(len(there))
+        if len(seen) == 1:
+            await elsewhere.save_strategy(USER, strategy("faster"))
+        return Change(strategy=strategy(f"after-{len(there)}"))
+
+    made = await books.make(USER, decide)
+    assert made.strategy is not None
+    assert (seen, made.strategy.id) == ([0, 1], "after-1")
+
+
+async def test_asked_twice_under_one_name_it_is_made_once(books: Books) -> None:
+    number = 0
+
+    async def decide(_: Standing) -> Change:
+        nonlocal number
+        number += 1
+        plan, allocations = new(number)
+        return Change(strategy=plan, allocations=allocations)
+
+    first = await books.make(USER, decide, once="k1")
+    assert await books.make(USER, decide, once="k1") == first
+    assert await books.make(USER, decide, once="k2") != first
+    assert [each.id for each in await books.strategies(USER)] == ["straddle-1", "straddle-2"]
+
+
+async def test_what_is_asked_again_is_shown_as_it_is_now_and_made_anew_once_it_is_gone(books: Books) -> None:
+    first = await books.make(USER, as_new, once="k1")
+    assert first.strategy is not None
+    edited = await books.save_strategy(USER, replace(first.strategy, name="renamed"))
+    assert (await books.make(USER, as_new, once="k1")).strategy == edited
+    await books.delete_strategy(USER, edited.id)
+    again = await books.make(USER, as_new, once="k1")
+    assert (again.strategy, len(again.allocations)) == (first.strategy, 2)
+
+
+async def test_many_at_once_fill_a_basket_and_no_more(books: Books) -> None:
+    async def one(number: int) -> Change:
+        async def decide(_: Standing) -> Change:
+            plan, allocations = new(number)
+            return Change(strategy=plan, allocations=allocations)
+
+        return await books.make(USER, decide)
+
+    outcomes = await asyncio.gather(*(one(number) for number in range(13)), return_exceptions=True)
+    assert sum(isinstance(each, Change) for each in outcomes) == MAX_STRATEGIES
+    assert sum(isinstance(each, Invalid) for each in outcomes) == 3
+    assert len(await books.allocations(USER)) == 2 * MAX_STRATEGIES
+
+
+@pytest.mark.parametrize("delete", ["basket", "strategy", "allocation"])
+async def test_a_delete_of_another_version_is_a_conflict(books: Books, delete: str) -> None:
+    await books.save_basket(USER, basket("empty"))
+    await books.make(USER, as_new)
+    deletes = {
+        "basket": (books.delete_basket, "empty"),
+        "strategy": (books.delete_strategy, "straddle-0"),
+        "allocation": (books.delete_allocation, "straddle-0.angel-1"),
+    }
+    call, name = deletes[delete]
+    with pytest.raises(Conflict, match="stored version 1, edited version 2"):
+        await call(USER, name, version=2)
+    await call(USER, name, version=1)
