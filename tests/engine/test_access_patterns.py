@@ -17,7 +17,7 @@ from option_baskets.domain.basket import BrokerAccount
 from option_baskets.domain.dynamic import DynamicPolicy, divide
 from option_baskets.domain.events import MarketPhase, Tick
 from option_baskets.domain.kill import Kill, KillScope
-from option_baskets.domain.losses import HighWater, Over, Rule
+from option_baskets.domain.losses import HighWater, Over, Rule, UserLimits
 from option_baskets.domain.order import Fill
 from option_baskets.domain.reasons import Reason
 from option_baskets.domain.run import RunStatus
@@ -82,7 +82,7 @@ ASKED: dict[str, Callable[[Books], Awaitable[object]]] = {
     "fills_of_order": lambda books: books.fills_of_order(USER, run().id, ORDER.intent.id),
     "orders_listed": lambda books: books.orders_listed(USER, DAY),
     "traded_between": lambda books: books.traded_between(USER, instant("09:15"), instant("15:30")),
-    "last_happened": lambda books: books.last_happened(USER, instant("00:00"), instant("23:59")),
+    "happened": lambda books: books.happened(USER, instant("00:00"), instant("23:59")),
     "orders_between": lambda books: books.orders_between(USER, instant("09:15"), instant("09:25")),
     "ended_between": lambda books: books.ended_between(USER, instant("09:15"), instant("15:30")),
     "carried_on": lambda books: books.carried_on(USER, DAY),
@@ -91,6 +91,7 @@ ASKED: dict[str, Callable[[Books], Awaitable[object]]] = {
     "kills": lambda books: books.kills(),
     "kills_of": lambda books: books.kills_of(USER),
     "leave_of": lambda books: books.leave_of(USER, "straddle"),
+    "limits": lambda books: books.limits(USER),
     "high_water": lambda books: books.high_water(USER, "income"),
     "alerts": lambda books: books.alerts(USER, DAY),
     "refusals": lambda books: books.refusals(USER, DAY),
@@ -154,6 +155,7 @@ async def books(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         books.put_units(USER, divide(POLICY, [], basket_id="income", capital=Decimal(500000), on=DAY)),
     )
     await books.mark_session(DAY)
+    await books.save_limits(USER, UserLimits(max_daily_loss=Decimal(5000)), at=at, actor=USER)
     await books.mark_tick(Tick(at=at, phase=MarketPhase.EARLY_TRADING), TickState.DONE)
     await books.commit(
         books.put_market(MarketRecord(underlying="NIFTY", at=at, spot=Decimal(26000), prices={})),

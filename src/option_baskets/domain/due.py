@@ -45,16 +45,26 @@ def is_due(strategy: Strategy, session: Session, earliest_expiry: date | None, d
     weekdays do not apply to it. A positional strategy is entered on its one day, which a session that does not count
     for holding never is.
     """
+    return why_not_due(strategy, session, earliest_expiry, dte) is None
+
+
+def why_not_due(
+    strategy: Strategy, session: Session, earliest_expiry: date | None, dte: Callable[[date], int]
+) -> str | None:
+    """A sentence for a person, where the strategy does not trade on the session's day; None: it does (``is_due``)."""
     schedule = strategy.schedule
     if session.is_special:
         if not strategy.special_sessions:
-            return False
+            return "a special session is traded only with special_sessions = true"
     elif session.date.weekday() >= len(Weekday) or tuple(Weekday)[session.date.weekday()] not in schedule.days:
-        return False
+        return f"it trades on {', '.join(schedule.days)}; this is a {session.date:%A}"
     days = None if earliest_expiry is None else dte(earliest_expiry)
+    away = "no expiry of its legs is listed" if days is None else f"its earliest expiry is {days} trading days away"
     if schedule.holding is Holding.POSITIONAL and (days != schedule.enter_before or not session.counts):
-        return False
-    return not schedule.dte or days in schedule.dte
+        return f"it is entered {schedule.enter_before} trading days before its earliest expiry; {away}"
+    if schedule.dte and days not in schedule.dte:
+        return f"it trades at DTE {', '.join(map(str, schedule.dte))}; {away}"
+    return None
 
 
 def times(facts: Facts, strategy: Strategy, session: Session, expiries: Collection[date] = ()) -> Times:

@@ -29,9 +29,10 @@ def run_id_of(public: str) -> str | None:
     day, _, rest = public.partition("~")
     strategy_id, _, cycle = rest.rpartition("~")
     try:
-        return run_id(date.fromisoformat(day), strategy_id, int(cycle)) if strategy_id and "#" not in public else None
+        found = run_id(date.fromisoformat(day), strategy_id, int(cycle))
     except ValueError:
         return None
+    return found if strategy_id and "#" not in public and public_run_id(found) == public else None
 
 
 def intent_id(

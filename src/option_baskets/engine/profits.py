@@ -95,14 +95,17 @@ class Profits:
         return dict(sorted(sums.items()))
 
 
-async def profits_of(books: Books, facts: Facts, *, user_id: str, day: date, market: Snapshot | None) -> Profits:
+async def profits_of(
+    books: Books, facts: Facts, *, user_id: str, day: date, today: date, market: Snapshot | None = None
+) -> Profits:
     """What the user made on a day.
 
     Args:
-        market: marks what is open, where the day is the present one; None: it is over, and what went on after it has
-            its marks.
+        today: on the market's clock; a day before it is over.
+        market: marks what is open today; on other days, and without it, the last close's marks count.
     """
-    runs, orders = await traded_on(books, user_id, day, goes_on=market is not None)
+    market = market if day == today else None
+    runs, orders = await traded_on(books, user_id, day, goes_on=day == today)
     accounts = {account.id: account for account in await books.accounts(user_id)}
     notes: defaultdict[str, list[Charges]] = defaultdict(list)
     sums: defaultdict[tuple[str, str, str], Made] = defaultdict(Made)

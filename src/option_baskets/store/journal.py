@@ -1,5 +1,6 @@
 """The history: orders as they go through their states, fills, alerts, refusals, entries and exits. Never deleted."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from datetime import date, datetime
@@ -146,6 +147,7 @@ class Journal(Shelf):
             cursor = found.cursor
             if cursor is None:
                 return
+            await asyncio.sleep(0)  # a long history is read beside an engine
 
     async def _of_run(self, user_id: str, run_id: str, kind: str) -> list[Item]:
         pk = keys.of_run(user_id, run_id)

@@ -3,6 +3,7 @@
 Where a part ended is a sort key, so the next one begins there whatever was written meanwhile, and costs what it shows.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -87,9 +88,9 @@ class Lists(Shelf):
                 found.append(codec.decode(item.body, Run))
         return found
 
-    async def last_happened(self, user_id: str, start: datetime, end: datetime) -> datetime | None:
-        """The instant of the newest item of the history from ``start`` to ``end``, both included."""
-        page = await self.table.query(HISTORY, user_id, between=keys.between(start, end), descending=True, limit=1)
+    async def happened(self, user_id: str, start: datetime, end: datetime, *, newest: bool = True) -> datetime | None:
+        """The instant of the newest, or the oldest, item of the history from ``start`` to ``end``, both included."""
+        page = await self.table.query(HISTORY, user_id, between=keys.between(start, end), descending=newest, limit=1)
         return keys.instant_of(page.items[0].sk) if page.items else None
 
     async def _listed(
@@ -138,6 +139,7 @@ class Lists(Shelf):
             cursor = page.cursor
             if cursor is None:
                 return Listed(items=tuple(found))
+            await asyncio.sleep(0)  # others go on while a long day is looked through
 
 
 def whole(day: date) -> tuple[datetime, datetime]:

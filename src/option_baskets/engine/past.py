@@ -1,0 +1,111 @@
+"""The audit a part at a time, from either end.
+
+A part ends at an instant and a number of rows there, which is where the next one begins: rows are never skipped or
+given twice while the history grows.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+
+from option_baskets.domain.session import IST
+from option_baskets.engine.audit import EVERYTHING, Only, Row, audit
+from option_baskets.store.books import Books
+
+SPAN = timedelta(days=31)
+"""Of the history one part looks through at most, counted from the first thing that happened: a filter may find none."""
+
+_INSTANT = timedelta(microseconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Behind which rows the next part begins."""
+
+    at: datetime
+    rows: int
+    """How many of that instant were given."""
+
+    def __str__(self) -> str:
+        return f"{self.at.isoformat()} {self.rows}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Place":
+        """Raises ValueError: it is none."""
+        at, rows = text.split(" ")
+        return cls(at=datetime.fromisoformat(at), rows=int(rows))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    rows: tuple[Row, ...]
+    after: Place | None
+    """None: there is nothing more."""
+
+
+async def part_of(
+    books: Books,
+    user_id: str,
+    start: datetime,
+    end: datetime,
+    only: Only = EVERYTHING,
+    *,
+    newest_first: bool = True,
+    after: Place | None = None,
+    most: int = 50,
+) -> Part:
+    """At most so many rows from ``start`` to ``end``, both included; fewer, even none, where ``SPAN`` has no more.
+
+    A day on which only steps of orders of earlier days happened would not be found. The engine notes on every day it
+    works that it is there, so there is no such day.
+    """
+    if after is not None:
+        start, end = (start, min(end, after.at)) if newest_first else (max(start, after.at), end)
+    edge = await books.happened(user_id, start, end, newest=newest_first)
+    if edge is None:
+        return Part(rows=(), after=None)
+    if newest_first:
+        first = max(start, _midnight(edge - SPAN))
+        rows, beyond = _backwards(books, user_id, first, end, only), first - _INSTANT
+        rest = Place(at=beyond, rows=0) if beyond >= start else None
+    else:
+        last = min(end, _midnight(edge + SPAN) - _INSTANT)
+        rows, beyond = audit(books, user_id, start, last, only), last + _INSTANT
+        rest = Place(at=beyond, rows=0) if beyond <= end else None
+    found: list[Row] = []
+    skipped = 0
+    async for row in rows:
+        if after is not None and row.time == after.at and skipped < after.rows:
+            skipped += 1
+            continue
+        if len(found) == most:
+            return Part(rows=tuple(found), after=_behind(found, after))
+        found.append(row)
+    return Part(rows=tuple(found), after=rest)
+
+
+def _behind(found: list[Row], after: Place | None) -> Place:
+    last = found[-1].time
+    here = sum(1 for row in found if row.time == last)
+    before = after.rows if after is not None and after.at == last else 0
+    return Place(at=last, rows=before + here)
+
+
+async def _backwards(books: Books, user_id: str, start: datetime, end: datetime, only: Only) -> AsyncIterator[Row]:
+    """From the newest on, a day of the exchange's clock at a time; days on which nothing happened are passed over."""
+    last = end
+    while last >= start:
+        newest = await books.happened(user_id, start, last, newest=True)
+        if newest is None:
+            return
+        midnight = _midnight(newest)
+        last = min(last, midnight + timedelta(days=1) - _INSTANT)
+        of_day = [row async for row in audit(books, user_id, max(start, midnight), last, only)]
+        for row in reversed(of_day):
+            yield row
+        last = midnight - _INSTANT
+
+
+def _midnight(at: datetime) -> datetime:
+    """With which its day on the exchange's clock begins."""
+    return datetime.combine(at.astimezone(IST).date(), time.min, IST)
