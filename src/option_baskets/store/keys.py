@@ -153,9 +153,13 @@ def exit_register(day: date, shard: int) -> Key:
 # ---------------------------------------------------------------- configurations: runs and the machine's own
 
 
+RUNS = "RUN#"
+TICKS = "TICKS#"
+
+
 def run(user_id: str, run_id: str) -> Key:
     """``run_id`` is ``{date}#{strategy}#{cycle}``, so a day's runs are one range."""
-    return part(user_id), f"RUN#{run_id}"
+    return part(user_id), f"{RUNS}{run_id}"
 
 
 def runs_on(day: date) -> str:
@@ -253,7 +257,7 @@ def tick(at: datetime) -> Key:
 
 
 def ticks(day: date) -> str:
-    return f"TICKS#{day.isoformat()}"
+    return f"{TICKS}{day.isoformat()}"
 
 
 def snapshot(underlying: str) -> Key:
