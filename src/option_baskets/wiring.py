@@ -21,6 +21,7 @@ from option_baskets.adapters.embedded.queue import TableQueue
 from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.adapters.second_path import RESERVED, SecondPath
 from option_baskets.adapters.two_paths import TwoPathTable
+from option_baskets.domain.basket import BrokerAccount
 from option_baskets.domain.cadence import Cadence
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.events import Event, EventType
@@ -167,11 +168,11 @@ class Embedded:
         return tuple(basket.name for basket in others)
 
     async def trading_day(self, watch: Watch = lambda _, __: None) -> TradingDay:
-        """The engine over the accounts there are now, its handlers subscribed."""
+        """The engine over the accounts there are now, its handlers subscribed. It meets those that come later."""
         await self.table.take_up()
         accounts = {(user, account.id): account for user, account in await self.books.all_accounts()}
         brokers: dict[AccountKey, Broker] = {
-            (user, account): self.exchange.broker(account, user=user) for user, account in accounts
+            (user, name): self._connect(user, account) for (user, name), account in accounts.items()
         }
         runs = OpenRuns(self.books, self.clock, self.queue)
         trading = Trading(
@@ -184,21 +185,20 @@ class Embedded:
                 books=self.books,
                 runs=runs,
                 brokers=brokers,
-                buckets={
-                    key: Bucket(self.clock, self._rate and self._rate.at(account.charges_as))
-                    for key, account in accounts.items()
-                },
+                buckets={key: Bucket(self.clock, self._rate_of(account)) for key, account in accounts.items()},
                 clock=self.clock,
             ),
             facts=self.facts,
             accounts=accounts,
+            connect=self._connect,
+            rate_of=self._rate_of,
             pace=self._pace,
         )
 
         def failed(event: Event, error: Exception) -> None:
             LOG.error("%s at %s failed", event.type, event.at, exc_info=error)
             message = f"{event.type} of {event.at:%H:%M} failed: {error}"
-            for user in sorted({user for user, _ in brokers}):
+            for user in sorted({user for user, _ in trading.desk.brokers}):
                 trading.start(trading.alert(user, "handler_failed", message, level=Level.CRITICAL), name="alert")
 
         bus = InProcessBus(failed)
@@ -207,6 +207,12 @@ class Embedded:
         bus.subscribe(EventType.REFRESH_MARKET_DATA, self._match_resting_orders)
         day.subscribe()
         return day
+
+    def _connect(self, user_id: str, account: BrokerAccount) -> Broker:
+        return self.exchange.broker(account.id, user=user_id)
+
+    def _rate_of(self, account: BrokerAccount) -> Rate | None:
+        return self._rate and self._rate.at(account.charges_as)
 
     def _tell_of_the_store(self, day: TradingDay) -> None:
         """Alert every user of what becomes of the store's health, and end the day where nothing can be kept."""

@@ -114,6 +114,6 @@ def test_what_expires_is_settled_at_the_exchange_without_an_order(tmp_path: Path
     assert nights.held_at_the_exchange == {}
 
 
-def test_every_reason_there_is_was_seen_here_or_is_of_people_and_kill_switches() -> None:
-    elsewhere = {ExitReason.KILL, ExitReason.MANUAL, ExitReason.EXTERNAL, ExitReason.BLIND}
+def test_every_reason_there_is_was_seen_here_or_is_of_people_limits_of_users_and_kill_switches() -> None:
+    elsewhere = {ExitReason.KILL, ExitReason.MANUAL, ExitReason.EXTERNAL, ExitReason.BLIND, ExitReason.USER_STOP}
     assert set(ExitReason) == {*CASES, ExitReason.UNWIND, ExitReason.EXPIRY, *elsewhere}

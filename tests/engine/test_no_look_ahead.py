@@ -273,7 +273,10 @@ def test_other_prices_from_an_instant_on_change_nothing_decided_up_to_it(tmp_pat
     assert not missing, f"never decided before a cut: {sorted(missing)}; seen {dict(seen)}"
 
 
-_ELSEWHERE = {ExitReason.KILL, ExitReason.MANUAL, ExitReason.EXTERNAL, ExitReason.UNWIND, ExitReason.BLIND}
+_ELSEWHERE = {
+    *(ExitReason.KILL, ExitReason.MANUAL, ExitReason.USER_STOP),  # no file asks for them
+    *(ExitReason.EXTERNAL, ExitReason.UNWIND, ExitReason.BLIND),
+}
 EXPECTED = {
     *map(str, set(ExitReason) - _ELSEWHERE),
     *(f"again {how}" for how in ("asap", "cost", "momentum", "reversed", "as before")),

@@ -85,6 +85,21 @@ def events_at(cadence: Cadence, session: Session, at: datetime, *, late: bool = 
     return tuple(sorted(events, key=cadence.order))
 
 
+def newest_trigger(cadence: Cadence, session: Session, at: datetime) -> datetime | None:
+    """The last schedule trigger up to an instant; None before the day's first."""
+    if at < session.starts:
+        return None
+    boundary = cadence.boundary
+    tick = session.starts + (at - session.starts) // boundary * boundary
+    while tick >= session.starts:
+        if tick < session.open or session.is_trading(tick):
+            events = events_at(cadence, session, tick)
+            if any(event.type is EventType.SCHEDULE_STRATEGY_TRIGGER for event in events):
+                return tick
+        tick -= boundary
+    return None
+
+
 def planned_until(cadence: Cadence, session: Session, at: datetime) -> datetime:
     """The last instant whose entries the schedule trigger at ``at`` plans; the first is the one after ``at``.
 

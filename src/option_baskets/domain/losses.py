@@ -1,4 +1,4 @@
-"""Limits of losses over many runs: of an account, of a basket, and of a strategy's part on one account.
+"""Limits of losses over many runs: of a user, an account, a basket, and of a strategy's part on one account.
 
 A day's profit is net of the charges accrued and counted from the previous close's marks, open positions included. A leg
 without a newer price keeps its last one and never suppresses a limit. Everything is exact, in rupees, of one user.
@@ -22,17 +22,20 @@ from option_baskets.domain.run import Run
 class Over(StrEnum):
     """Over what a limit sums, in the order of evaluation."""
 
+    USER = "user"
     ACCOUNT = "account"
     BASKET = "basket"
     ALLOCATION = "allocation"
 
 
 EXIT_REASONS = {
+    Over.USER: ExitReason.USER_STOP,
     Over.ACCOUNT: ExitReason.ACCOUNT_STOP,
     Over.BASKET: ExitReason.BASKET_STOP,
     Over.ALLOCATION: ExitReason.ALLOCATION_STOP,
 }
 REFUSALS = {
+    Over.USER: Reason.USER_STOPPED,
     Over.ACCOUNT: Reason.ACCOUNT_STOPPED,
     Over.BASKET: Reason.BASKET_STOPPED,
     Over.ALLOCATION: Reason.ALLOCATION_STOPPED,
@@ -45,7 +48,18 @@ class Rule(StrEnum):
 
 
 Subject = tuple[Over, str, str]
-"""What is limited: (account, id, ""), (basket, id, "") or (allocation, strategy, account)."""
+"""What is limited: (user, "", ""), (account, id, ""), (basket, id, "") or (allocation, strategy, account)."""
+EVERYTHING: Subject = (Over.USER, "", "")
+"""All that the user has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserLimits:
+    """What a user may lose over everything together."""
+
+    max_daily_loss: Decimal | None = None
+    """Rupees of net loss in a day at which everything is left for the rest of that day."""
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +79,7 @@ class Result:
 
 def subjects(basket: str, strategy: str, account: str) -> tuple[Subject, ...]:
     """What a part of a run is subject to, in the order of evaluation."""
-    return (Over.ACCOUNT, account, ""), (Over.BASKET, basket, ""), (Over.ALLOCATION, strategy, account)
+    return EVERYTHING, (Over.ACCOUNT, account, ""), (Over.BASKET, basket, ""), (Over.ALLOCATION, strategy, account)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,12 +161,13 @@ def limits_losses(run: Run) -> bool:
     return any(each.limits.max_daily_loss is not None for each in run.allocations)
 
 
-def limits_of(runs: Iterable[Run], accounts: Mapping[str, Decimal]) -> Limits:
+def limits_of(runs: Iterable[Run], accounts: Mapping[str, Decimal], everything: Decimal | None = None) -> Limits:
     """What limits these runs. Of a basket or allocation they know in several versions, the newest counts.
 
     Args:
         runs: of one user.
         accounts: the loss that each account with a limit may make.
+        everything: the loss that the user may make; None: there is no limit.
     """
     baskets: dict[str, Basket] = {}
     allocations: dict[Subject, tuple[int, Decimal | None]] = {}
@@ -164,7 +179,8 @@ def limits_of(runs: Iterable[Run], accounts: Mapping[str, Decimal]) -> Limits:
             subject = (Over.ALLOCATION, run.strategy.id, each.account)
             if subject not in allocations or each.version > allocations[subject][0]:
                 allocations[subject] = (each.version, each.limits.max_daily_loss)
-    losses: dict[Subject, Decimal] = {(Over.ACCOUNT, account, ""): limit for account, limit in accounts.items()}
+    losses: dict[Subject, Decimal] = {} if everything is None else {EVERYTHING: everything}
+    losses |= {(Over.ACCOUNT, account, ""): limit for account, limit in accounts.items()}
     losses |= {(Over.BASKET, id_, ""): one.max_daily_loss for id_, one in baskets.items() if one.max_daily_loss}
     losses |= {subject: limit for subject, (_, limit) in allocations.items() if limit}
     falls = {

@@ -20,6 +20,7 @@ _FINAL = frozenset(
         ExitReason.BASKET_STOP,
         ExitReason.ALLOCATION_STOP,
         ExitReason.ACCOUNT_STOP,
+        ExitReason.USER_STOP,
     }
 )
 """A person, the account or a limit closed something: what they ended is not begun again."""

@@ -136,6 +136,7 @@ def approve(intent: Intent) -> Approved:
 
 
 _STOPPED = {
+    Reason.USER_STOPPED: "everything together has made its daily loss",
     Reason.ACCOUNT_STOPPED: "the account has made its daily loss",
     Reason.BASKET_STOPPED: "the basket has made its daily loss or its drawdown",
     Reason.ALLOCATION_STOPPED: "the strategy has made its daily loss there",

@@ -151,6 +151,15 @@ class Shortfall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """Who entered a run by hand."""
+
+    by: str
+    key: str = ""
+    """What tells a repeated request from another one, in the words of whoever asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """One strategy on one cycle. An open run keeps the strategy version it entered with."""
 
@@ -174,6 +183,8 @@ class Run:
     """The units a policy gave its strategy that morning; None: no allocation has a policy."""
     restarts: Restart = field(default_factory=Restart)
     """How many restarts after a stop and after a target there were before this cycle."""
+    asked: Asked | None = None
+    """By whom it was entered by hand; None: by its schedule, or by a restart."""
     followed_by: str = ""
     """The run of the next cycle, claimed when this one closed."""
     locked: Mapping[str, int] = field(default_factory=dict)

@@ -5,7 +5,7 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,7 +25,7 @@ from option_baskets.engine.messages import ENTER_RUN
 from option_baskets.engine.overnight import hand_on, settle_expired, take_over
 from option_baskets.engine.presence import note_beginning, note_end
 from option_baskets.engine.quotes import refresh_quotes
-from option_baskets.engine.reconcile import noticed, reconcile_all
+from option_baskets.engine.reconcile import look_at, noticed, reconcile_all
 from option_baskets.engine.recovery import recover
 from option_baskets.engine.schedule import schedule_due
 from option_baskets.engine.stops import check_run, check_stops
@@ -37,6 +37,9 @@ LOG = logging.getLogger(__name__)
 
 Watch = Callable[[datetime, Sequence[Run]], None]
 """Told after every tick: its instant, and the runs of the day so far."""
+
+Woke = Callable[[Tick, datetime], None]
+"""Told before a tick is worked on: the tick, and the instant the timer woke for it."""
 
 CHECKED_WITHIN = timedelta(seconds=1)
 """How long an entry waits for the stop check of its own minute; longer than any check takes, shorter than a grace."""
@@ -52,11 +55,13 @@ class TradingDay:
     bus: Bus
     cadence: Cadence
     watch: Watch = lambda _, __: None
+    woke: Woke = lambda _, __: None
     kills_every: timedelta | None = None
     """How often, in market time, kill switches are looked at besides at every stop check; None: never."""
     _checked: datetime | None = None
     _waiting: asyncio.Condition | None = None
     _stopping: asyncio.Event | None = None
+    _listeners: dict[AccountKey, asyncio.Task[None]] = field(default_factory=dict)
 
     def subscribe(self) -> None:
         """Connect the four handlers."""
@@ -76,10 +81,9 @@ class TradingDay:
         emitter = Emitter(self.bus, trading.books, self.cadence, session)
         self._checked = await emitter.resume_after()
         # Subscribed before the order books are read, so that nothing is missed in between.
-        listeners = [
-            asyncio.create_task(self._listen(account, broker, broker.updates()), name=f"updates of {account[1]}")
-            for account, broker in trading.desk.brokers.items()
-        ]
+        for account in trading.desk.brokers:
+            self._follow(account)
+        trading.connected = self._welcome
         await note_beginning(trading, resumed=self._checked is not None)
         await recover(trading)
         await take_over(trading)
@@ -94,9 +98,11 @@ class TradingDay:
                 worker.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await worker
-            for listener in listeners:
+            trading.connected = lambda _: None
+            for listener in self._listeners.values():
                 listener.cancel()
-            await asyncio.gather(*listeners, return_exceptions=True)
+            await asyncio.gather(*self._listeners.values(), return_exceptions=True)
+            self._listeners.clear()
         await settle_expired(trading, session.close)
         await carry_over(trading)
         await hand_on(trading)
@@ -140,6 +146,21 @@ class TradingDay:
         await self.trading.clock.sleep_until(session.close)
         await self.trading.settled()
 
+    def _follow(self, account: AccountKey) -> None:
+        """Listen to the account's updates, instead of to an earlier line of the same name."""
+        if account in self._listeners:
+            self._listeners[account].cancel()
+        broker = self.trading.desk.brokers[account]
+        self._listeners[account] = asyncio.create_task(
+            self._listen(account, broker, broker.updates()), name=f"updates of {account[1]}"
+        )
+
+    def _welcome(self, account: AccountKey) -> None:
+        """An account that is connected in the middle of the day is listened to, and read, as all are at its start."""
+        self._follow(account)
+        look = look_at(self.trading, account, is_start=True)
+        self.trading.start(look, name=f"look at {account[1]}", user_id=account[0])
+
     async def _listen(self, account: AccountKey, broker: Broker, updates: AsyncIterator[OrderReport]) -> None:
         """Apply what a broker reports of its own accord; what it does not tell, the minute's look at its book does."""
         trading = self.trading
@@ -162,6 +183,9 @@ class TradingDay:
         self, timer: AsyncIterator[tuple[Tick, ...]], emitter: Emitter, workers: Sequence[asyncio.Task[None]]
     ) -> None:
         async for due in timer:
+            now = self.trading.clock.now()
+            for tick in due:
+                self.woke(tick, now)
             await emitter.emit(due)
             await self._passed(due[-1].at)
             self.watch(due[-1].at, self.trading.runs.in_hand())

@@ -6,9 +6,9 @@ from option_baskets.domain.market import Snapshot
 from option_baskets.domain.reasons import ExitReason
 from option_baskets.domain.rules import ExitDemanded, step
 from option_baskets.domain.run import Run, RunStatus, settled
+from option_baskets.engine.claims import refusal_of
 from option_baskets.engine.exit import close
 from option_baskets.engine.runs import RunKey
-from option_baskets.engine.schedule import refusal_of
 from option_baskets.engine.trading import Trading
 from option_baskets.ports import Write
 

@@ -10,19 +10,21 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from option_baskets.domain.allocation import dropped_units, policy_of
+from option_baskets.domain.entry_rules import Restart
 from option_baskets.domain.errors import Halt, Refused, Unwritable
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.order import Order
 from option_baskets.domain.reasons import Reason
 from option_baskets.domain.restart import is_allowed
 from option_baskets.domain.run import Run, RunStatus
+from option_baskets.engine.accounts import held, meet
 from option_baskets.engine.approval import approved
+from option_baskets.engine.claims import outside, skip, when
 from option_baskets.engine.later import enter_due
 from option_baskets.engine.messages import entry_message
 from option_baskets.engine.placing import waves_begun
 from option_baskets.engine.planning import Entry, plan_entry, refuse_in_halt
 from option_baskets.engine.runs import RunKey
-from option_baskets.engine.schedule import outside, skip, when
 from option_baskets.engine.trading import Trading
 from option_baskets.engine.units import units_today
 from option_baskets.ports import Write
@@ -86,21 +88,24 @@ async def _newest(trading: Trading, run: Run, snapshot: Snapshot) -> Run:
     if plan.strategy.paused or plan.basket.paused:
         raise Refused(Reason.PAUSED, f"{run.strategy.name} was paused after it was scheduled")
     allocations = tuple(await trading.books.current_allocations(run.user_id, run.strategy.id))
+    await meet(trading, run.user_id, [each.account for each in allocations])
     newest = replace(run, strategy=plan.strategy, allocations=allocations, basket=plan.basket)
     if policy_of(allocations) != (run.dynamic.policy if run.dynamic is not None else None):
         dynamic = await units_today(trading, run.user_id, plan.basket, plan.strategy, allocations)
         newest = replace(newest, dynamic=dynamic)
-    if run.cycle and not is_allowed(run.restarts, plan.strategy.restart):
+    if run.restarts != Restart() and not is_allowed(run.restarts, plan.strategy.restart):
         raise Refused(Reason.NOT_DUE, f"{run.strategy.name} was changed and is not entered again so often")
-    if plan.strategy == run.strategy or (run.cycle and plan.strategy.schedule == run.strategy.schedule):
+    keeps_its_entry = run.cycle > 0 or run.asked is not None
+    if plan.strategy == run.strategy or (keeps_its_entry and plan.strategy.schedule == run.strategy.schedule):
         return newest
     assert trading.session is not None
-    due_at = when(trading, trading.session, plan.strategy, snapshot, [each.account for each in allocations])
+    accounts = held(trading, run.user_id, [each.account for each in allocations])
+    due_at = when(trading.facts, trading.session, plan.strategy, snapshot, accounts)
     if due_at is None:
         raise Refused(Reason.NOT_DUE, f"{run.strategy.name} was changed after it was scheduled and is not due today")
     if not trading.session.is_trading(due_at.entry):
         raise outside(trading.session, due_at.entry)
-    entry_at = run.entry_at if run.cycle else due_at.entry
+    entry_at = run.entry_at if keeps_its_entry else due_at.entry
     return replace(newest, entry_at=entry_at, exit_at=due_at.exit, detail=due_at.note)
 
 

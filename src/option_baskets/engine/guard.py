@@ -1,4 +1,4 @@
-"""What limits have ended today and what is killed, held as the store has it."""
+"""The limits of users, what limits have ended today, and what is killed, held as the store has it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,6 +15,8 @@ from option_baskets.store.records import Fence
 class Guard:
     """Of every user. Read from the store when a day is taken up, so that no entry asks it again."""
 
+    limits: dict[str, Decimal] = field(default_factory=dict)
+    """User → the daily loss of everything the user has; who has no limit is absent."""
     fences: dict[tuple[str, Subject], Fence] = field(default_factory=dict)
     """(user, what is fenced) → the fence."""
     kills: dict[tuple[str, Killed], Kill] = field(default_factory=dict)
@@ -29,6 +31,11 @@ class Guard:
         self.fences = {(fence.user_id, fence.subject): fence for fence in fences}
         self.highs.clear()
         self.accrued.clear()
+
+    def forget_charges(self, user_id: str) -> None:
+        """Have them counted anew: an account of the user is charged otherwise."""
+        for key in [key for key in self.accrued if key[0] == user_id]:
+            del self.accrued[key]
 
     def stopped(self, run: Run, account: str) -> Over | None:
         """What ended the day of the account's part of a run, the first in the order of evaluation."""

@@ -5,6 +5,7 @@ rides in the commit of the change.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -14,7 +15,7 @@ from option_baskets.domain.pending import Pending
 from option_baskets.domain.reasons import ExitReason
 from option_baskets.domain.run import LegPosition, Run, Shortfall
 from option_baskets.domain.session import IST
-from option_baskets.store.records import Line, Occurrence, What
+from option_baskets.store.records import ENGINE, Line, Occurrence, What
 
 
 def occurrences(before: Run, after: Run, at: datetime, seen: Snapshot | None = None) -> Iterator[Occurrence]:
@@ -35,11 +36,11 @@ def occurrences(before: Run, after: Run, at: datetime, seen: Snapshot | None = N
         yield _occurrence(after, at, What.EXIT_MOVED, "calendar", detail=detail)
 
 
-def scheduled(run: Run, at: datetime, cause: str) -> Occurrence:
-    """A run that is claimed."""
+def scheduled(run: Run, at: datetime, cause: str, actor: str = ENGINE) -> Occurrence:
+    """A run that is claimed, by its schedule or by somebody."""
     plan = f"strategy version {run.strategy.version}, basket version {run.basket.version}"
     detail = f"enters at {_clock(run.entry_at)}, exits at {_clock(run.exit_at)}; {plan}"
-    return _occurrence(run, at, What.SCHEDULED, cause, detail=detail)
+    return replace(_occurrence(run, at, What.SCHEDULED, cause, detail=detail), actor=actor)
 
 
 def _of_positions(before: Run, after: Run, at: datetime, seen: Snapshot | None) -> Iterator[Occurrence]:

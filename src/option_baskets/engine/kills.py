@@ -16,6 +16,7 @@ from option_baskets.domain.kill import Kill, Killed
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.reasons import ExitReason
 from option_baskets.domain.run import Run, RunStatus
+from option_baskets.engine.accounts import follow_edits
 from option_baskets.engine.ending import accounts_standing, mark_ended
 from option_baskets.engine.exit import accounts_ending, close
 from option_baskets.engine.runs import RunKey
@@ -67,19 +68,21 @@ async def watch(trading: Trading, every: timedelta) -> None:
 
 async def look(trading: Trading) -> None:
     """Read what is thrown, take up what is new, and see to it that whatever is killed is being closed."""
-    kills, leaves = await trading.books.kills()
+    kills, leaves, edits = await trading.books.kills()
     await _take_up(trading, kills)
     if kills or leaves:
         snapshot = await trading.market.snapshot(trading.clock.now())
         await close_killed(trading, snapshot)
         for each in leaves:
             await _leave(trading, each, snapshot)
+    await follow_edits(trading, edits)
 
 
 async def take_up(trading: Trading) -> None:
     """At the beginning of a day: know what is thrown, and mark what it covers, before anything is entered or sent."""
     trading.guard.kills.clear()
-    kills, _ = await trading.books.kills()
+    kills, _, edits = await trading.books.kills()
+    await follow_edits(trading, edits)
     await _take_up(trading, kills)
     if kills:
         await _mark_killed(trading, await trading.market.snapshot(trading.clock.now()))

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from option_baskets.domain.order import Intent, OrderReport
@@ -17,8 +16,8 @@ AccountKey = tuple[str, str]
 class Lines:
     """Every account's."""
 
-    brokers: Mapping[AccountKey, Broker]
-    buckets: Mapping[AccountKey, Bucket]
+    brokers: dict[AccountKey, Broker]
+    buckets: dict[AccountKey, Bucket]
     unknown: set[tuple[AccountKey, str]] = field(default_factory=set)
     """Tags that order books showed and the journal did not have."""
     _reading: defaultdict[AccountKey, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))

@@ -60,7 +60,7 @@ async def check_losses(trading: Trading, snapshot: Snapshot) -> None:
 
 def _by_user(trading: Trading) -> Iterator[tuple[str, tuple[Run, ...]]]:
     """The day's runs of every user for whom a limit is set or was reached; without any nothing is looked at."""
-    users = trading.runs.limited | {user for user, _ in trading.guard.fences}
+    users = trading.runs.limited | {user for user, _ in trading.guard.fences} | trading.guard.limits.keys()
     users |= {user for (user, _), account in trading.accounts.items() if account.max_daily_loss is not None}
     if not users:
         return
@@ -88,7 +88,7 @@ def _limits(trading: Trading, user_id: str, runs: Sequence[Run]) -> Limits:
         for (user, account), each in trading.accounts.items()
         if user == user_id and each.max_daily_loss is not None
     }
-    return limits_of(runs, accounts)
+    return limits_of(runs, accounts, trading.guard.limits.get(user_id))
 
 
 async def _results(trading: Trading, runs: Sequence[Run], snapshot: Snapshot) -> list[Result]:
@@ -118,7 +118,7 @@ async def _fence(trading: Trading, user_id: str, breach: Breach, runs: Sequence[
         level=Level.CRITICAL,
         strategy_id=name if over is Over.ALLOCATION else "",
         account=name if over is Over.ACCOUNT else account,
-        subject=f"{over} {name}",
+        subject=f"{over} {name}".rstrip(),
     )
     LOG.critical("%s", alert.message)
     fenced = Occurrence(
@@ -140,6 +140,8 @@ async def _fence(trading: Trading, user_id: str, breach: Breach, runs: Sequence[
 def _told(breach: Breach, runs: Sequence[Run]) -> str:
     over, name, account = breach.subject
     match over:
+        case Over.USER:
+            what, out = "everything together", "all of it is closed"
         case Over.ACCOUNT:
             what, out = f"account {name}", "everything on it is closed"
         case Over.BASKET:
@@ -215,17 +217,35 @@ async def take_up(trading: Trading) -> None:
     """
     day = trading.close_of_day().date()
     trading.guard.begin(())
+    users = sorted({user for user, _ in trading.accounts})
+    for user_id in users:
+        await _take_up_limits(trading, user_id)
     if not await trading.books.last_ticks(day):
         return
     start = datetime.combine(day, time.min, IST)
     fences: list[Fence] = []
-    for user_id in sorted({user for user, _ in trading.accounts}):
+    for user_id in users:
         fences += await trading.books.fences(user_id, day)
         for ended in await trading.books.ended_between(user_id, start, trading.clock.now()):
             run = await trading.books.run(user_id, ended.id)
             if run is not None and (user_id, run.id) not in trading.runs:
                 trading.runs.adopt([run])
     trading.guard.begin(fences)
+
+
+async def take_up_user(trading: Trading, user_id: str) -> None:
+    """Hold the user's own limits as they are now, and what has ended of the user's day."""
+    await _take_up_limits(trading, user_id)
+    for fence in await trading.books.fences(user_id, trading.close_of_day().date()):
+        trading.guard.fences.setdefault((user_id, fence.subject), fence)
+
+
+async def _take_up_limits(trading: Trading, user_id: str) -> None:
+    limits = await trading.books.limits(user_id)
+    if limits is None or limits.max_daily_loss is None:
+        trading.guard.limits.pop(user_id, None)
+    else:
+        trading.guard.limits[user_id] = limits.max_daily_loss
 
 
 async def carry_over(trading: Trading) -> None:

@@ -66,6 +66,11 @@ class Bucket:
         self._order = itertools.count()
         self._refill: asyncio.Task[None] | None = None
 
+    def change(self, rate: Rate | None) -> None:
+        """Grant by another rate from now on; what was granted counts."""
+        self._rate = rate
+        self._serve()
+
     def entries(self, within: timedelta) -> int | None:
         """How many entries may be sent in that time if nobody else sends any; None: there is no limit."""
         if self._rate is None:

@@ -6,6 +6,7 @@ from datetime import datetime, time, timedelta
 from option_baskets.domain.order import Order, OrderState, advance
 from option_baskets.domain.run import Run, RunStatus
 from option_baskets.domain.session import IST
+from option_baskets.engine.accounts import meet
 from option_baskets.engine.desk import AccountKey
 from option_baskets.engine.duplicates import remember_alerts
 from option_baskets.engine.exit import accounts_closing, close
@@ -23,6 +24,9 @@ async def recover(trading: Trading) -> None:
     """
     users = sorted({user_id for user_id, _ in trading.desk.brokers})
     await trading.runs.load(users, trading.close_of_day().date())
+    for run in trading.runs.all():  # the list of accounts comes from an index, which may lag
+        accounts = [*(each.account for each in run.positions), *(each.account for each in run.pending)]
+        await meet(trading, run.user_id, accounts)
     await take_up(trading)
     for user_id in users:
         await _take_up_orders(trading, user_id)

@@ -33,7 +33,7 @@ OPEN = frozenset({RunStatus.WAITING, RunStatus.ENTERING, RunStatus.ACTIVE, RunSt
 KNOWN: Mapping[type, str] = {
     Run: """
         id user_id date cycle basket strategy allocations entry_at exit_at status reason detail positions shortfalls
-        dynamic restarts followed_by locked baseline version
+        dynamic restarts asked followed_by locked baseline version
     """,
     LegPosition: """
         leg account entry_number contract side lots lot_size freeze_quantity tick entered entered_value exited

@@ -14,12 +14,12 @@ from option_baskets.domain.rules import Check, Close, ExitDemanded, step
 from option_baskets.domain.run import Run, RunStatus, settled
 from option_baskets.engine.accruals import accrued
 from option_baskets.engine.blindness import check_blind
+from option_baskets.engine.claims import refusal_of
 from option_baskets.engine.exit import accounts_closing, close
 from option_baskets.engine.kills import close_killed
 from option_baskets.engine.later import start_entering
 from option_baskets.engine.losses import check_losses
 from option_baskets.engine.runs import RunKey
-from option_baskets.engine.schedule import refusal_of
 from option_baskets.engine.trading import Trading
 from option_baskets.ports import Write
 

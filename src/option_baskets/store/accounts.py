@@ -8,6 +8,7 @@ from option_baskets.domain.errors import Conflict, NotFound
 from option_baskets.domain.run import Run
 from option_baskets.ports import Delete, Index, Item, Put, Write
 from option_baskets.store import codec, keys
+from option_baskets.store.notices import Notices
 from option_baskets.store.plans import Plans
 from option_baskets.store.records import What
 from option_baskets.store.runs import Runs
@@ -26,8 +27,11 @@ class AccountUse:
         return bool(self.allocations or self.runs)
 
 
-class Accounts(Plans, Runs):
-    """Edits are those of plans: none of one user overlap, versions are checked, and the history keeps them."""
+class Accounts(Plans, Runs, Notices):
+    """Edits are those of plans: none of one user overlap, versions are checked, and the history keeps them.
+
+    The engine is told of each by a notice.
+    """
 
     async def account(self, user_id: str, account_id: str) -> BrokerAccount | None:
         return await self._get(CONFIGURATIONS, keys.account(user_id, account_id), BrokerAccount)
@@ -54,7 +58,7 @@ class Accounts(Plans, Runs):
             detail = f"account {stored.id}, version {stored.version}"
             told = self._told(user_id, What.ACCOUNT_SAVED, detail, account=stored.id)
             # No version is expected of the item: accounts of older files have none. The edit counter stands in.
-            return [Put(table=CONFIGURATIONS, item=item), *told], stored
+            return [Put(table=CONFIGURATIONS, item=item), *told, await self._noticed(user_id)], stored
 
         return await self._edit(user_id, edit)
 
@@ -80,7 +84,7 @@ class Accounts(Plans, Runs):
                 )
             pk, sk = keys.account(user_id, account_id)
             told = self._told(user_id, What.ACCOUNT_DELETED, f"account {account_id}", account=account_id)
-            return [Delete(table=CONFIGURATIONS, pk=pk, sk=sk), *told], None
+            return [Delete(table=CONFIGURATIONS, pk=pk, sk=sk), *told, await self._noticed(user_id)], None
 
         await self._edit(user_id, edit)
 

@@ -1,4 +1,4 @@
-"""Kill switches that are thrown, and strategies to be left: written by anybody, read by the engine every second."""
+"""Kill switches that are thrown, strategies to be left, notices: written by anybody, read by the engine at once."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +9,8 @@ from option_baskets.domain.kill import Kill, Killed, KillScope
 from option_baskets.domain.reasons import ExitReason
 from option_baskets.ports import Delete, Index, Item, Put
 from option_baskets.store import codec, keys, occurrences
-from option_baskets.store.records import Leave, Occurrence, What
+from option_baskets.store.notices import EDITED
+from option_baskets.store.records import Edited, Leave, Occurrence, What
 from option_baskets.store.shelf import CONFIGURATIONS, Shelf
 
 _LEAVE = "leave"
@@ -43,8 +44,11 @@ class Kills(Shelf):
         seen = replace(kill, seen_at=at, version=kill.version + 1)
         return self._put_kill(seen, expected=kill.version), seen
 
-    async def kills(self) -> tuple[list[Kill], list[Leave]]:
-        """Every user's switches that are thrown, and strategies to be left, by user: one query a shard."""
+    async def kills(self) -> tuple[list[Kill], list[Leave], list[Edited]]:
+        """Every user's switches that are thrown, strategies to be left, and whose accounts or limits were edited.
+
+        By user; one query a shard.
+        """
         shards = await self._of_shards(keys.kills_of_shard, Index.PRIMARY)
         items = [item for items in shards for item in items]
         return self._sorted_out(items)
@@ -54,10 +58,17 @@ class Kills(Shelf):
         pk = keys.kills_of_shard(self._shard(user_id))
         return self._sorted_out(await self._items(CONFIGURATIONS, pk, begins_with=keys.kills_of(user_id)))[0]
 
-    def _sorted_out(self, items: Sequence[Item]) -> tuple[list[Kill], list[Leave]]:
-        leaves = [each for each in items if each.sk.split("#")[1] == _LEAVE]
-        kills = [each for each in items if each not in leaves]
-        return [self._decode(each, Kill) for each in kills], [self._decode(each, Leave) for each in leaves]
+    def _sorted_out(self, items: Sequence[Item]) -> tuple[list[Kill], list[Leave], list[Edited]]:
+        kills, leaves, edited = list[Kill](), list[Leave](), list[Edited]()
+        for item in items:
+            user_id, kind, *_ = item.sk.split("#")
+            if kind == EDITED:
+                edited.append(Edited(user_id=user_id, version=item.version))
+            elif kind == _LEAVE:
+                leaves.append(self._decode(item, Leave))
+            else:
+                kills.append(self._decode(item, Kill))
+        return kills, leaves, edited
 
     # ------------------------------------------------------------ strategies to be left
 

@@ -94,6 +94,15 @@ class Leave:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """Somebody's accounts or limits are others than the engine has read."""
+
+    user_id: str
+    version: int
+    """Of the notice."""
+
+
 ENGINE = "engine"
 """The actor of what nobody asked for by hand."""
 
@@ -119,6 +128,7 @@ class What(StrEnum):
     ALLOCATION_DELETED = "allocation_deleted"
     ACCOUNT_SAVED = "account_saved"
     ACCOUNT_DELETED = "account_deleted"
+    LIMITS_SAVED = "limits_saved"
     PAUSED = "paused"
     RESUMED = "resumed"
     KILLED = "killed"
