@@ -50,7 +50,7 @@ async def as_new(_: Standing) -> Change:
 
 async def test_a_strategy_with_its_allocations_is_one_commit(table: SqliteTable, books: Books) -> None:
     table.requests.clear()
-    made = await books.make(USER, as_new)
+    made = await books.save_plans(USER, as_new)
     assert table.requests["commit", None] == 1
     assert made.strategy is not None
     (due,) = await books.due(time(9, 20))
@@ -65,13 +65,13 @@ async def test_a_change_that_is_refused_in_part_stores_nothing(books: Books) -> 
         return Change(strategy=plan, allocations=(first, replace(second, version=3)))
 
     with pytest.raises(Conflict):
-        await books.make(USER, decide)
+        await books.save_plans(USER, decide)
     assert (await books.strategies(USER), await books.allocations(USER)) == ([], [])
     assert await books.occupied_entry_minutes() == ()
 
 
 async def test_moving_the_entry_takes_along_what_the_change_does_not_name(books: Books) -> None:
-    made = await books.make(USER, as_new)
+    made = await books.save_plans(USER, as_new)
     assert made.strategy is not None
     later = replace(strategy("straddle-0", entry="11:00"), version=1)
     changed = replace(made.allocations[0], units=7)
@@ -79,7 +79,7 @@ async def test_moving_the_entry_takes_along_what_the_change_does_not_name(books:
     async def decide(_: Standing) -> Change:
         return Change(strategy=later, allocations=(changed,))
 
-    after = await books.make(USER, decide)
+    after = await books.save_plans(USER, decide)
     (due,) = await books.due(time(11, 0))
     assert due.allocations == (after.allocations[0], made.allocations[1])
     assert (due.allocations[0].units, await books.due(time(9, 20))) == (7, [])
@@ -96,7 +96,7 @@ async def test_a_change_is_decided_again_by_what_somebody_faster_stored(table: S
             await elsewhere.save_strategy(USER, strategy("faster"))
         return Change(strategy=strategy(f"after-{len(there)}"))
 
-    made = await books.make(USER, decide)
+    made = await books.save_plans(USER, decide)
     assert made.strategy is not None
     assert (seen, made.strategy.id) == ([0, 1], "after-1")
 
@@ -110,19 +110,19 @@ async def test_asked_twice_under_one_name_it_is_made_once(books: Books) -> None:
         plan, allocations = new(number)
         return Change(strategy=plan, allocations=allocations)
 
-    first = await books.make(USER, decide, once="k1")
-    assert await books.make(USER, decide, once="k1") == first
-    assert await books.make(USER, decide, once="k2") != first
+    first = await books.save_plans(USER, decide, once="k1")
+    assert await books.save_plans(USER, decide, once="k1") == first
+    assert await books.save_plans(USER, decide, once="k2") != first
     assert [each.id for each in await books.strategies(USER)] == ["straddle-1", "straddle-2"]
 
 
 async def test_what_is_asked_again_is_shown_as_it_is_now_and_made_anew_once_it_is_gone(books: Books) -> None:
-    first = await books.make(USER, as_new, once="k1")
+    first = await books.save_plans(USER, as_new, once="k1")
     assert first.strategy is not None
     edited = await books.save_strategy(USER, replace(first.strategy, name="renamed"))
-    assert (await books.make(USER, as_new, once="k1")).strategy == edited
+    assert (await books.save_plans(USER, as_new, once="k1")).strategy == edited
     await books.delete_strategy(USER, edited.id)
-    again = await books.make(USER, as_new, once="k1")
+    again = await books.save_plans(USER, as_new, once="k1")
     assert (again.strategy, len(again.allocations)) == (first.strategy, 2)
 
 
@@ -132,7 +132,7 @@ async def test_many_at_once_fill_a_basket_and_no_more(books: Books) -> None:
             plan, allocations = new(number)
             return Change(strategy=plan, allocations=allocations)
 
-        return await books.make(USER, decide)
+        return await books.save_plans(USER, decide)
 
     outcomes = await asyncio.gather(*(one(number) for number in range(13)), return_exceptions=True)
     assert sum(isinstance(each, Change) for each in outcomes) == MAX_STRATEGIES
@@ -143,7 +143,7 @@ async def test_many_at_once_fill_a_basket_and_no_more(books: Books) -> None:
 @pytest.mark.parametrize("delete", ["basket", "strategy", "allocation"])
 async def test_a_delete_of_another_version_is_a_conflict(books: Books, delete: str) -> None:
     await books.save_basket(USER, basket("empty"))
-    await books.make(USER, as_new)
+    await books.save_plans(USER, as_new)
     deletes = {
         "basket": (books.delete_basket, "empty"),
         "strategy": (books.delete_strategy, "straddle-0"),

@@ -129,22 +129,22 @@ class Plans(Shelf):
 
     async def save_basket(self, user_id: str, basket: Basket) -> Basket:
         """Store the basket, and with it the copies its strategies carry."""
-        made = (await self.make(user_id, _decided(Change(basket=basket)))).basket
+        made = (await self.save_plans(user_id, _decided(Change(basket=basket)))).basket
         assert made is not None
         return made
 
     async def save_strategy(self, user_id: str, strategy: Strategy) -> Strategy:
         """Store the strategy, move it and its allocations to its entry minute, and keep the register of minutes."""
-        made = (await self.make(user_id, _decided(Change(strategy=strategy)))).strategy
+        made = (await self.save_plans(user_id, _decided(Change(strategy=strategy)))).strategy
         assert made is not None
         return made
 
     async def save_allocation(self, user_id: str, allocation: Allocation) -> Allocation:
         """Store the allocation beside its strategy in the schedule. It may move to another strategy."""
-        (made,) = (await self.make(user_id, _decided(Change(allocations=(allocation,))))).allocations
+        (made,) = (await self.save_plans(user_id, _decided(Change(allocations=(allocation,))))).allocations
         return made
 
-    async def make(self, user_id: str, decide: Decide, *, once: str = "") -> Change:
+    async def save_plans(self, user_id: str, decide: Decide, *, once: str = "") -> Change:
         """Store what ``decide`` makes of the plans as they stand, in one commit and as if nobody else edited meanwhile.
 
         Args:
