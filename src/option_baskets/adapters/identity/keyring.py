@@ -18,7 +18,7 @@ from option_baskets.domain.errors import Invalid, Unavailable
 FILE = "tokens.json"
 KEPT = timedelta(days=1)
 """How long a key verifies after another has taken its place; access tokens live much shorter."""
-_BYTES = 32
+_BYTES = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

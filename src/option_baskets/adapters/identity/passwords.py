@@ -55,8 +55,8 @@ def complaint(password: str, email: str) -> str:
 
 def _without_common(password: str, email: str) -> str:
     """What is left of a password without words that are guessed first, and without runs along an alphabet or a row."""
-    name, _, domain = email.casefold().partition("@")
-    words = {*_COMMON, *(word for word in re.split(r"[^\w]+", f"{name} {domain}") if len(word) >= _SHORTEST_RUN)}
+    of_email = (email.casefold(), *re.split(r"\W+", email.casefold()))
+    words = {*_COMMON, *(word for word in of_email if len(word) >= _SHORTEST_RUN)}
     for word in sorted(words, key=len, reverse=True):
         password = password.replace(word, "")
     for row in _ROWS:
