@@ -107,15 +107,33 @@ async def profits_of(
     market = market if day == today else None
     runs, orders = await traded_on(books, user_id, day, goes_on=day == today)
     accounts = {account.id: account for account in await books.accounts(user_id)}
+    charged = {run.id: charges_of(facts, accounts, orders.get(run.id, ()), settled_on(run, day)) for run in runs}
+    return added_up(day, runs, orders, charged, market)
+
+
+def added_up(
+    day: date,
+    runs: Iterable[Run],
+    orders: Mapping[str, Sequence[Order]],
+    charged: Mapping[str, Mapping[str, Sequence[Charges]]],
+    market: Snapshot | None,
+) -> Profits:
+    """What these runs made on a day.
+
+    Args:
+        runs: those of ``traded_on``, in its order.
+        orders: by run, those decided on the day.
+        charged: by run and account what these orders and the settlements of the day cost; one entry a run.
+        market: as for ``profits_of``.
+    """
     notes: defaultdict[str, list[Charges]] = defaultdict(list)
     sums: defaultdict[tuple[str, str, str], Made] = defaultdict(Made)
     latest: dict[str, Run] = {}
     for run in runs:
-        charged = charges_of(facts, accounts, orders.get(run.id, ()), settled_on(run, day))
-        for account, charges in charged.items():
+        for account, charges in charged[run.id].items():
             notes[account] += charges
         latest[run.strategy.id] = run
-        for account, made in made_on(run, orders.get(run.id, ()), day, charged, market).items():
+        for account, made in made_on(run, orders.get(run.id, ()), day, charged[run.id], market).items():
             sums[run.basket.id, run.strategy.id, account] += made
     return Profits(
         day=day,
