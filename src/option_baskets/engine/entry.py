@@ -105,6 +105,9 @@ async def _newest(trading: Trading, run: Run, snapshot: Snapshot) -> Run:
         raise Refused(Reason.NOT_DUE, f"{run.strategy.name} was changed after it was scheduled and is not due today")
     if not trading.session.is_trading(due_at.entry):
         raise outside(trading.session, due_at.entry)
+    if not keeps_its_entry and due_at.entry < snapshot.at:  # a save while it was still to come would have sent for it
+        moved = f"{run.strategy.name} was moved to {due_at.entry:%H:%M} when that was over"
+        raise Refused(Reason.LATE_ENTRY, f"{moved}; it is not entered today")
     entry_at = run.entry_at if keeps_its_entry else due_at.entry
     return replace(newest, entry_at=entry_at, exit_at=due_at.exit, detail=due_at.note)
 
