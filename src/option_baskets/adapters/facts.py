@@ -29,6 +29,7 @@ from option_baskets.domain.facts import (
     Brokerage,
     Charge,
     ChargedSide,
+    Credential,
     Exchange,
     ExpiryException,
     ExpiryRevision,
@@ -45,6 +46,7 @@ from option_baskets.domain.facts import (
     LotConversion,
     MarginPart,
     MarginRate,
+    Need,
     PriceBand,
     Rate,
     SessionKind,
@@ -169,6 +171,12 @@ _SQUARE_OFFS = Table(
     columns={"broker": text, "at": clock},
     optional=_DATED,
 )
+_CREDENTIALS = Table(
+    name="credentials.csv",
+    row=Credential,
+    columns={"broker": text, "field": text, "needed": one_of(Need)},
+    optional=_DATED,
+)
 _PRICE_BANDS = Table(
     name="price_bands.csv",
     row=PriceBand,
@@ -197,6 +205,7 @@ _TABLES = (
     _BROKERAGE,
     _MARGINS,
     _SQUARE_OFFS,
+    _CREDENTIALS,
     _PRICE_BANDS,
 )
 
@@ -232,6 +241,7 @@ def load(extra: Path | None = None) -> Facts:
         brokerages=rows(_BROKERAGE),
         margins=rows(_MARGINS),
         square_offs=rows(_SQUARE_OFFS),
+        credentials=rows(_CREDENTIALS),
         price_bands=rows(_PRICE_BANDS),
     )
     if problems:

@@ -275,6 +275,24 @@ class SquareOff(Dated):
     at: time
 
 
+class Need(StrEnum):
+    """Whether a broker's login needs a secret."""
+
+    REQUIRED = "required"
+    OPTIONAL = "optional"
+    NO = "no"
+    """Any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential(Dated):
+    """A secret by which an account at a broker is reached."""
+
+    broker: str
+    field: str
+    needed: Need
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PriceBand(Dated):
     """How far from the reference price a limit may lie: ``percent`` of it, and ``least`` rupees at the least."""
@@ -311,6 +329,7 @@ class Facts:
     brokerages: tuple[Brokerage, ...]
     margins: tuple[MarginRate, ...]
     square_offs: tuple[SquareOff, ...]
+    credentials: tuple[Credential, ...]
     price_bands: tuple[PriceBand, ...]
 
     @property
