@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from option_baskets.api.condition import Condition
+from option_baskets.api.connections import Connections
 from option_baskets.api.http.rates import Allowance
 from option_baskets.api.metrics import Metrics
 from option_baskets.domain.cadence import Cadence
@@ -35,6 +36,8 @@ class Platform:
     """TableName.IDENTITY, on the wall clock: what is kept of requests."""
     identity: Identity
     vault: Vault
+    accounts: Connections
+    """Tests broker accounts."""
     session: Callable[[], Session | None]
     """The session under way, if there is one."""
     cursor_key: bytes
