@@ -52,20 +52,27 @@ def check_policies(
     policies: Sequence[DynamicPolicy],
     strategies: Sequence[Strategy],
     allocations: Collection[Allocation],
+    *,
+    is_file: bool = True,
 ) -> None:
-    """Tell policies that nobody shares, and totals that the bounds of those who do cannot reach."""
+    """Tell policies that nobody shares, and totals that the bounds of those who do cannot reach.
+
+    What is not a whole file may still come to be shared, and by more: only too much is told of it.
+    """
     for index, policy in enumerate(policies):
         sharing = {each.strategy_id for each in allocations if each.dynamic == policy.id}
         members = [strategy for strategy in strategies if strategy.id in sharing]
         path, count = f"dynamic[{index}]", len(members)
         named = f"{count} {'strategy shares' if count == 1 else 'strategies share'} it"
+        if not members and not is_file:
+            continue
         if not members:
             way_out = f"write dynamic = {shown(policy.id)} in an allocation, or remove it"
             fields.add(path, f"no allocation names it; {way_out}")
         elif policy.least * count > policy.total:
             most = f"write at most {policy.total // count}, or a larger total"
             fields.add(f"{path}.least", f"{named}, and {count} x {policy.least} is more than {policy.total}; {most}")
-        elif policy.most * count < policy.total:
+        elif is_file and policy.most * count < policy.total:
             least = f"write at least {-(-policy.total // count)}, or a smaller total"
             fields.add(f"{path}.most", f"{named}, and {count} x {policy.most} is less than {policy.total}; {least}")
         for strategy in members:
