@@ -728,6 +728,17 @@ def test_a_damaged_key_file_is_refused_and_not_replaced(tmp_path: Path, content:
     assert keys.path.read_text() == content
 
 
+async def test_a_running_service_goes_on_with_its_keys_where_the_file_is_lost_or_damaged(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    tokens, principal = await house.asha()
+    for spoil in (lambda: house.keys.path.write_text("no keys"), house.keys.path.unlink):
+        spoil()
+        assert await house.sign_in.verify(tokens.access_token) == principal
+        assert await house.login()
+    assert "is no key file" in caplog.text
+
+
 async def test_a_rotated_key_signs_at_once_and_the_one_before_verifies_for_a_day(house: House) -> None:
     tokens, principal = await house.asha()
     elsewhere = TokenKeys.open(house.folder / "keys", now=START)
@@ -741,5 +752,12 @@ async def test_a_rotated_key_signs_at_once_and_the_one_before_verifies_for_a_day
     elsewhere.rotate(now=START + KEPT + timedelta(seconds=1))
     assert elsewhere.find(first.id) is None
     assert elsewhere.find(second.id) == second
-    house.keys.newest  # noqa: B018 - reads the changed file
     await refusal(house.sign_in.verify(tokens.access_token))
+
+
+async def test_what_a_forgotten_key_signed_is_refused_at_once_and_the_login_goes_on(house: House) -> None:
+    tokens, principal = await house.asha()
+    TokenKeys.open(house.folder / "keys", now=START).rotate(now=START, forget=True)
+    await refusal(house.sign_in.verify(tokens.access_token))
+    renewed = await house.sign_in.refresh(tokens.refresh_token)
+    assert await house.sign_in.verify(renewed.access_token) == principal

@@ -3,6 +3,7 @@
 import base64
 import fcntl
 import json
+import logging
 import os
 import secrets
 import stat
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from option_baskets.domain.errors import Invalid, Unavailable
+
+LOG = logging.getLogger(__name__)
 
 FILE = "tokens.json"
 KEPT = timedelta(days=1)
@@ -57,40 +60,41 @@ class TokenKeys:
 
     @property
     def newest(self) -> TokenKey:
-        if self._is_changed():
-            self._read()
+        self._look()
         return self._keys[-1]
 
     def find(self, key_id: str) -> TokenKey | None:
-        """The key of this id; None where it was never there, or not for a day."""
-        found = self._find(key_id)
-        if found is None and self._is_changed():
-            self._read()
-            found = self._find(key_id)
-        return found
+        """The key of this id; None where it is not in the file, or not any more."""
+        self._look()
+        return next((key for key in self._keys if key.id == key_id), None)
 
-    def rotate(self, *, now: datetime) -> TokenKey:
-        """Sign with a new key from now on, and drop those that were replaced more than a day ago."""
+    def rotate(self, *, now: datetime, forget: bool = False) -> TokenKey:
+        """Sign with a new key from now on, in every process.
+
+        Those that were replaced more than a day ago are dropped; with ``forget`` all are, and what they signed is
+        refused at once.
+        """
         try:
             with _alone(self.path.parent):
                 self._read()
                 replaced = zip(self._keys, self._keys[1:], strict=False)
                 kept = [key for key, successor in replaced if now - successor.made_at <= KEPT]
                 new = _made(now)
-                _write(self.path, [*kept, self._keys[-1], new], replace=True)
+                _write(self.path, [new] if forget else [*kept, self._keys[-1], new], replace=True)
                 self._read()
         except OSError as error:
             raise _unavailable(self.path, error) from error
         return new
 
-    def _find(self, key_id: str) -> TokenKey | None:
-        return next((key for key in self._keys if key.id == key_id), None)
-
-    def _is_changed(self) -> bool:
+    def _look(self) -> None:
+        """Read the file again if it was changed; while it is not sound, what was read before stays good."""
         try:
-            return _identity(self.path.stat()) != self._seen
-        except OSError:
-            return False  # what was read stays good while the file is being replaced or is out of reach
+            found = _identity(self.path.stat())
+            if found != self._seen:
+                self._seen = found
+                self._read()
+        except (OSError, Invalid, Unavailable) as error:
+            LOG.warning("the keys of access tokens cannot be read anew: %s", error)
 
     def _read(self) -> None:
         try:

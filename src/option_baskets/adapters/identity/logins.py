@@ -5,8 +5,7 @@ import logging
 import secrets
 from dataclasses import replace
 
-from option_baskets.adapters.identity import access_tokens
-from option_baskets.adapters.identity.access_tokens import REFUSED, Bearer
+from option_baskets.adapters.identity.access_tokens import REFUSED, AccessTokens, Bearer
 from option_baskets.adapters.identity.keyring import TokenKeys
 from option_baskets.adapters.identity.terms import Terms
 from option_baskets.domain.errors import Conflict, Unauthenticated
@@ -26,7 +25,7 @@ class Logins:
     def __init__(self, people: People, *, wall: Clock, keys: TokenKeys, terms: Terms) -> None:
         self._people = people
         self._wall = wall
-        self._keys = keys
+        self._tokens = AccessTokens(keys)
         self._terms = terms
 
     async def verify(self, token: str) -> Principal:
@@ -35,7 +34,7 @@ class Logins:
         Raises:
             Unauthenticated: for whatever reason.
         """
-        bearer = access_tokens.read(self._keys, token, now=self._wall.now())
+        bearer = self._tokens.read(token, now=self._wall.now())
         login = await self._people.login(bearer.user_id, bearer.login_id)
         user = await self._people.user(bearer.user_id)
         if user is None or login is None or not _goes_on(user, login):
@@ -81,7 +80,7 @@ class Logins:
         expires = min(now + self._terms.access, until)
         bearer = Bearer(user_id=login.user_id, login_id=login.id)
         return Tokens(
-            access_token=access_tokens.sign(self._keys, bearer, now=now, until=expires),
+            access_token=self._tokens.sign(bearer, now=now, until=expires),
             expires_at=expires,
             refresh_token=token,
             refresh_expires_at=until,
