@@ -10,7 +10,7 @@ from option_baskets.api.http.watched import Watched
 from option_baskets.api.openapi import describe
 from option_baskets.api.platform import Platform
 
-ROUTERS: tuple[str, ...] = ("system",)
+ROUTERS: tuple[str, ...] = ("system", "runs", "history", "positions", "orders", "alerts", "schedule", "summary")
 """Modules of this package with a ``router``."""
 
 

@@ -1,16 +1,18 @@
-"""The audit a part at a time, from either end.
+"""A strategy's runs and the audit, a part at a time.
 
-A part ends at an instant and a number of rows there, which is where the next one begins: rows are never skipped or
-given twice while the history grows.
+A part of the audit ends at an instant and a number of rows there, which is where the next one begins: rows are never
+skipped or given twice while the history grows.
 """
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 
+from option_baskets.domain.run import Run
 from option_baskets.domain.session import IST
 from option_baskets.engine.audit import EVERYTHING, Only, Row, audit
-from option_baskets.store.books import Books
+from option_baskets.store import keys
+from option_baskets.store.books import Books, Listed
 
 SPAN = timedelta(days=31)
 """Of the history one part looks through at most, counted from the first thing that happened: a filter may find none."""
@@ -109,3 +111,30 @@ async def _backwards(books: Books, user_id: str, start: datetime, end: datetime,
 def _midnight(at: datetime) -> datetime:
     """With which its day on the exchange's clock begins."""
     return datetime.combine(at.astimezone(IST).date(), time.min, IST)
+
+
+# ---------------------------------------------------------------- runs
+
+
+async def runs_of_strategy(
+    books: Books, user_id: str, strategy_id: str, *, day: date | None = None, after: str | None = None, most: int = 50
+) -> Listed[Run]:
+    """A strategy's runs, over or not, the last day and cycle first: two queries, or one where a day is meant."""
+    least = None
+    if day is not None:
+        found = [run for run in await books.runs_on(user_id, day) if run.strategy.id == strategy_id]
+    else:
+        found = [run for run in await books.open_runs(user_id) if run.strategy.id == strategy_id]
+        over = await books.over_listed(user_id, strategy_id, after=after, most=most)  # later: none is missed meanwhile
+        found += over.items
+        least = over.after
+    runs = {place_of(run): run for run in found}
+    places = sorted(each for each in runs if (after is None or each < after) and (least is None or each >= least))
+    shown = places[::-1][:most]
+    more = len(places) > most or least is not None
+    return Listed(items=tuple(runs[place] for place in shown), after=shown[-1] if more else None)
+
+
+def place_of(run: Run) -> str:
+    """Where it stands among its strategy's."""
+    return keys.in_over(run.date, run.cycle)
