@@ -48,6 +48,8 @@ LOCAL_USER = "local"
 TRADING_FILE = "trading.sqlite"
 PAPER_FILE = "paper.sqlite"
 SECOND_PATH_FILE = "second-path.jsonl"
+PAPER = "paper"
+"""The broker of accounts that are at no real one."""
 
 
 def spare_the_collector() -> None:
@@ -207,6 +209,10 @@ class Embedded:
         bus.subscribe(EventType.REFRESH_MARKET_DATA, self._match_resting_orders)
         day.subscribe()
         return day
+
+    def broker(self, user_id: str, account: BrokerAccount) -> Broker | None:
+        """The account at its own broker; None: there is no connection to that one, and it trades on paper."""
+        return self._connect(user_id, account) if account.broker == PAPER else None
 
     def _connect(self, user_id: str, account: BrokerAccount) -> Broker:
         return self.exchange.broker(account.id, user=user_id)
