@@ -39,6 +39,8 @@ class TableName(StrEnum):
     HISTORY = "execution-history"
     IDENTITY = "broker-accounts"
     """Users, their tokens and the sealed secrets of their broker accounts; nothing that trades."""
+    PAPER_EXCHANGE = "paper-exchange"
+    """The paper exchange's own book, where it has no file."""
 
 
 class Index(StrEnum):

@@ -115,7 +115,7 @@ class Embedded:
         self.books = Books(self.table, health=self.health)
         self.queue = TableQueue(self.table, clock)
         """The one that trading receives from: who sends here wakes it."""
-        self.exchange = exchange or PaperExchange(
+        self.exchange = exchange or PaperExchange.open(
             data / PAPER_FILE,
             market.feed,
             clock,

@@ -51,7 +51,7 @@ class Day:
     async def _run(self, clock: SimulatedClock) -> None:
         engine = self.engine
         engine.data.mkdir(parents=True)
-        exchange = PaperExchange(
+        exchange = PaperExchange.open(
             engine.data / PAPER_FILE,
             engine.market.feed,
             clock,

@@ -22,16 +22,34 @@ from option_baskets.domain.contract import Side
 from option_baskets.domain.errors import Invalid, NotFound
 from option_baskets.domain.order import OrderReport, OrderState
 from option_baskets.domain.risk import Approved
-from tests.contract.venue import CALL, CLOSE, DAY, DEEP, LISTINGS, LOT, OPEN, PUT, Venue, open_venue, order
+from tests.contract.venue import (
+    CALL,
+    CLOSE,
+    DAY,
+    DEEP,
+    LISTINGS,
+    LOT,
+    OPEN,
+    PUT,
+    Venue,
+    open_table_venue,
+    open_venue,
+    order,
+)
 from tests.engine.small_market import option
 
 
-@pytest.fixture(params=["paper"])
+@pytest.fixture(params=["paper", "paper-table"])
 async def venue(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Venue]:
-    venues = {"paper": open_venue}
-    venue = venues[request.param](tmp_path / "book.db")
-    yield venue
-    await venue.exchange.close()
+    if request.param == "paper":
+        venue = open_venue(tmp_path / "book.db")
+        yield venue
+        await venue.exchange.close()
+        return
+    on_table = await open_table_venue(tmp_path / "tables.db")
+    yield on_table
+    await on_table.exchange.close()
+    await on_table.table.close()
 
 
 async def test_01_a_marketable_order_is_filled_at_the_opposite_price(venue: Venue) -> None:

@@ -9,12 +9,14 @@ from pathlib import Path
 from option_baskets.adapters.brokers.fills import FillModel, QuotedFills
 from option_baskets.adapters.brokers.paper import PaperExchange
 from option_baskets.adapters.brokers.paper_floor import Protection, no_protection
+from option_baskets.adapters.embedded.table import SqliteTable
+from option_baskets.adapters.table_book import TableBook
 from option_baskets.domain.contract import Contract, Side
 from option_baskets.domain.ids import Action
 from option_baskets.domain.order import Intent
 from option_baskets.domain.risk import Approved, approve
 from option_baskets.domain.session import IST
-from option_baskets.ports import Broker
+from option_baskets.ports import Broker, Table
 from tests.engine.small_market import HandClock, SmallMarket, chain, option
 
 DAY = date(2026, 11, 23)
@@ -88,6 +90,34 @@ class Venue:
         self.exchange = self.connect()
 
 
+@dataclass
+class TableVenue(Venue):
+    """The exchange's book is in a table, which outlasts it."""
+
+    table: SqliteTable
+
+    async def restart(self) -> None:
+        await self.exchange.close()
+        self.exchange = await exchange_on(self.table, self.market, self.clock)
+
+
+async def exchange_on(table: Table, market: SmallMarket, clock: HandClock) -> PaperExchange:
+    book = await TableBook.open(table, "local", clock.now().astimezone(IST).date())
+    return PaperExchange(book, market, clock, fills=QuotedFills(), is_trading=is_trading)
+
+
+async def open_table_venue(path: Path) -> TableVenue:
+    """As ``open_venue``, over a table in a file at ``path``."""
+    clock = HandClock(OPEN + timedelta(minutes=5))
+    market = SmallMarket(LISTINGS)
+    table = SqliteTable.open(path, now=clock.now)
+    exchange = await exchange_on(table, market, clock)
+    venue = TableVenue(clock, market, lambda: exchange, exchange, table)
+    for contract in (CALL, PUT):
+        venue.quote(contract, "99.95", "100.05")
+    return venue
+
+
 def is_trading(contract: Contract, at: datetime) -> bool:
     """09:15 to 15:40 on every day."""
     return OPEN.timetz() <= at.timetz() < CLOSE.timetz()
@@ -105,7 +135,7 @@ def open_venue(
     market = market or SmallMarket(LISTINGS)
 
     def connect() -> PaperExchange:
-        return PaperExchange(
+        return PaperExchange.open(
             path, market, clock, fills=fills or QuotedFills(), is_trading=is_trading, protection=protection
         )
 

@@ -171,7 +171,7 @@ class World:
         self.prices = dict(PRICES)
         self.quote("1", MANY)
         self.feed = Market(feed=self.market, fills=QuotedFills(), is_trading=lambda _, at: SESSION.is_open(at))
-        self.exchange = PaperExchange(
+        self.exchange = PaperExchange.open(
             folder / "paper.sqlite",
             self.market,
             self.clock,

@@ -14,21 +14,22 @@ from option_baskets.adapters.cadence import load_cadence
 from option_baskets.adapters.clock import SimulatedClock
 from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.adapters.feeds.recorded import RecordedFeed
+from option_baskets.adapters.table_book import TableBook
 from option_baskets.domain.basket import BrokerAccount
 from option_baskets.domain.cadence import events_at, instants
 from option_baskets.domain.events import Event
 from option_baskets.domain.session import Session
-from option_baskets.engine.assembly import assembled
+from option_baskets.engine.assembly import Unconnected, assembled
 from option_baskets.engine.desk import AccountKey
 from option_baskets.engine.dispatch import begin_session, dispatch, end_session
 from option_baskets.engine.shift import AHEAD, Shift, woken
 from option_baskets.engine.trading import Trading
-from option_baskets.ports import Message, Put
+from option_baskets.ports import Broker, Message, Put
 from option_baskets.store.books import Books
 from option_baskets.store.inbox import Inbox
 from option_baskets.store.leases import Lease, Leases
 from option_baskets.store.one_user import BooksOfOne
-from option_baskets.wiring import PAPER_FILE, TRADING_FILE
+from option_baskets.wiring import TRADING_FILE
 from tests.engine.tiny_day import FACTS
 
 SHARDS = 4
@@ -79,17 +80,24 @@ class Shop:
         self.inbox = Inbox(self.table, shards=SHARDS)
         self.leases = Leases(self.table, self.clock)
         self.queue = Post(inbox=self.inbox, wake=self._wake)
-        self.exchange = PaperExchange(
-            self.data / PAPER_FILE,
+
+    async def exchange(self, user_id: str) -> PaperExchange:
+        """The user's part of it, as the table has it."""
+        book = await TableBook.open(self.table, user_id, self.session.date)
+        return PaperExchange(
+            book,
             self.feed,
             self.clock,
             fills=RecordedFills(self.feed),
             is_trading=lambda _, at: self.session.is_open(at),
-            threaded=False,
-            durable=False,
         )
 
-    def trading(self, books: Books, accounts: Mapping[AccountKey, BrokerAccount]) -> Trading:
+    def trading(
+        self, books: Books, accounts: Mapping[AccountKey, BrokerAccount], exchange: PaperExchange | None = None
+    ) -> Trading:
+        def connect(user: str, account: BrokerAccount) -> Broker:
+            return exchange.broker(account.id, user=user) if exchange else Unconnected(account.id)
+
         trading = assembled(
             books=books,
             feed=self.feed,
@@ -97,7 +105,7 @@ class Shop:
             queue=self.queue,
             facts=FACTS,
             accounts=accounts,
-            connect=lambda user, account: self.exchange.broker(account.id, user=user),
+            connect=connect,
             rate_of=lambda _: None,
         )
         trading.session = self.session
@@ -108,16 +116,21 @@ class Shop:
         self.begun += 1
         books = BooksOfOne(self.table, lease.user_id, shards=SHARDS)
         accounts = {(user, account.id): account for user, account in await books.all_accounts()}
-        yield Shift(
-            trading=self.trading(books, accounts),
+        exchange = await self.exchange(lease.user_id)
+        shift = Shift(
+            trading=self.trading(books, accounts, exchange),
             user_id=lease.user_id,
             inbox=self.inbox,
             cadence=self.cadence,
             wall=self.clock,
             lease=lease,
             leases=self.leases,
-            matching=self.exchange.on_market,
+            matching=exchange.on_market,
         )
+        try:
+            yield shift
+        finally:
+            await exchange.close()
 
     def _wake(self, message: Message) -> None:
         for _ in range(self.wakes):
@@ -159,5 +172,4 @@ class Shop:
             await asyncio.wait(self.tasks)
 
     async def close(self) -> None:
-        await self.exchange.close()
         await self.table.close()

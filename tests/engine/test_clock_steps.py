@@ -38,7 +38,7 @@ def with_clock_set(steps: Steps) -> Callable[..., Embedded]:
 
     def machine(**given: Any) -> Embedded:
         truth, market = given["clock"], given["market"]
-        exchange = PaperExchange(
+        exchange = PaperExchange.open(
             given["data"] / PAPER_FILE,
             market.feed,
             truth,

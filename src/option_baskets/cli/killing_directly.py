@@ -126,7 +126,7 @@ class DirectKill:
             with_charges=False,
         )
         market = running.market(session, sorted({contract.underlying for contract in held}))
-        exchange = PaperExchange(path, market.feed, clock, fills=market.fills, is_trading=market.is_trading)
+        exchange = PaperExchange.open(path, market.feed, clock, fills=market.fills, is_trading=market.is_trading)
         try:
             known = {account for user, account in exchange.accounts if user == LOCAL_USER}
             if self.account is not None and self.account not in known:

@@ -1,9 +1,15 @@
 """A Trading put together over books, a market and the accounts there are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import date
+from decimal import Decimal
 
 from option_baskets.domain.basket import BrokerAccount
+from option_baskets.domain.contract import Contract, Listing
+from option_baskets.domain.errors import Unavailable
 from option_baskets.domain.facts import Facts
+from option_baskets.domain.order import OrderReport
+from option_baskets.domain.risk import Approved
 from option_baskets.engine.desk import AccountKey, Desk
 from option_baskets.engine.rates import Bucket, Rate
 from option_baskets.engine.rule_market import RuleMarket
@@ -11,6 +17,42 @@ from option_baskets.engine.runs import OpenRuns
 from option_baskets.engine.trading import Pace, Trading
 from option_baskets.ports import Broker, Clock, MarketData, Queue
 from option_baskets.store.books import Books
+
+
+class Unconnected:
+    """The Broker port of a process that trades on no account: it knows accounts, and whatever is called is refused."""
+
+    def __init__(self, account: str) -> None:
+        self._account = account
+
+    @property
+    def account(self) -> str:
+        return self._account
+
+    async def place(self, approved: Approved) -> OrderReport:
+        raise self._refusal()
+
+    async def modify(self, broker_order_id: str, *, limit: Decimal, quantity: int) -> OrderReport:
+        raise self._refusal()
+
+    async def cancel(self, broker_order_id: str) -> OrderReport:
+        raise self._refusal()
+
+    async def orders(self) -> tuple[OrderReport, ...]:
+        raise self._refusal()
+
+    async def positions(self) -> Mapping[Contract, int]:
+        raise self._refusal()
+
+    async def instruments(self, day: date) -> tuple[Listing, ...]:
+        raise self._refusal()
+
+    async def updates(self) -> AsyncIterator[OrderReport]:
+        return
+        yield
+
+    def _refusal(self) -> Unavailable:
+        return Unavailable(f"this process trades on no account; {self._account} is another's to trade on")
 
 
 def assembled(
@@ -21,13 +63,13 @@ def assembled(
     queue: Queue,
     facts: Facts,
     accounts: Mapping[AccountKey, BrokerAccount],
-    connect: Callable[[str, BrokerAccount], Broker],
-    rate_of: Callable[[BrokerAccount], Rate | None],
+    connect: Callable[[str, BrokerAccount], Broker] = lambda _, account: Unconnected(account.id),
+    rate_of: Callable[[BrokerAccount], Rate | None] = lambda _: None,
     pace: Pace | None = None,
 ) -> Trading:
     """One process's trading over ``accounts``, each connected; those that come later are connected when they are met.
 
-    Where ``accounts`` is empty nothing can be ordered: it reads, claims and queues.
+    Without ``connect`` nothing can be ordered: it reads, claims and queues.
     """
     runs = OpenRuns(books, clock, queue)
     desk = Desk(

@@ -88,10 +88,15 @@ class Shift:
         trading = self.trading
         trading.desk.trade_until(trading.close_of_day())
         trading.desk.approve_by(_WhileHeld(self, Gate(trading)))
-        listeners = [
-            asyncio.create_task(self._listen(account, broker), name=f"updates of {account[1]}")
-            for account, broker in trading.desk.brokers.items()
-        ]
+        listeners: list[asyncio.Task[None]] = []
+
+        def listen(account: AccountKey) -> None:
+            heard = self._listen(account, trading.desk.brokers[account])
+            listeners.append(asyncio.create_task(heard, name=f"updates of {account[1]}"))
+
+        trading.connected = listen
+        for account in trading.desk.brokers:
+            listen(account)
         renewing = asyncio.create_task(self._renew(), name=f"lease of {self.user_id}")
         working = asyncio.create_task(self._work_off(), name=f"work of {self.user_id}")
         try:

@@ -297,6 +297,35 @@ def lease(user_id: str) -> Key:
     return f"LEASE#{part(user_id)}", "LEASE"
 
 
+# ---------------------------------------------------------------- paper exchange: its own book
+
+PAPER_HELD = "HELD#"
+PAPER_ORDERS_END = "ORDER$"
+"""Behind every order of a user; ``$`` is the character after ``#``."""
+
+
+def paper_order(user_id: str, day: date, account: str, number: int) -> Key:
+    return part(user_id), f"ORDER#{day.isoformat()}#{part(account)}#{number:09d}"
+
+
+def paper_orders(user_id: str, since: date) -> Key:
+    """Where the orders of a day and later ones begin."""
+    return part(user_id), f"ORDER#{since.isoformat()}"
+
+
+def paper_resting(user_id: str) -> str:
+    """AllocationsByStrategy partition: orders that are not final."""
+    return f"{part(user_id)}#RESTING"
+
+
+def paper_held(user_id: str, account: str, contract: str) -> Key:
+    return part(user_id), f"{PAPER_HELD}{part(account)}#{part(contract)}"
+
+
+def paper_event(user_id: str, at: datetime, account: str, contract: str, number: int) -> Key:
+    return part(user_id), f"EVENT#{timestamp(at)}#{part(account)}#{part(contract)}#{number:04d}"
+
+
 # ---------------------------------------------------------------- identity: what is kept of requests
 
 CURSOR_KEY = ("INSTALLATION", "CURSOR_KEY")

@@ -39,6 +39,7 @@ TABLES = (
     TableDefinition(name=TableName.CONFIGURATIONS, indexes=INDEXES, stream=True),
     TableDefinition(name=TableName.HISTORY, indexes=INDEXES, stream=True),
     TableDefinition(name=TableName.IDENTITY, indexes=INDEXES, stream=False),
+    TableDefinition(name=TableName.PAPER_EXCHANGE, indexes=INDEXES, stream=False),
 )
 
 

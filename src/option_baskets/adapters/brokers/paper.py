@@ -9,11 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
+from typing import Self
 
 from option_baskets.adapters.brokers.fills import FillModel
 from option_baskets.adapters.brokers.paper_account import PaperBroker
 from option_baskets.adapters.brokers.paper_behaviour import Behaviour
-from option_baskets.adapters.brokers.paper_book import Event, PaperBook
+from option_baskets.adapters.brokers.paper_book import Book, Event, PaperBook
 from option_baskets.adapters.brokers.paper_floor import Floor, IsTrading, Protection, Working, no_protection
 from option_baskets.domain.contract import Contract
 from option_baskets.domain.session import IST
@@ -24,17 +25,11 @@ __all__ = ["IsTrading", "PaperBroker", "PaperExchange"]
 
 
 class PaperExchange:
-    """One market, one book, any number of accounts.
+    """One market, one book, any number of accounts. It begins with every order, fill and counter its book has."""
 
-    It opens with every order, fill and counter its file has; the file is made where there is none.
-    ``threaded`` and ``durable`` are those of ``SqliteFile``.
-
-    Raises:
-        Unavailable: the file cannot be opened, or is not such a book.
-    """
-
-    def __init__(
-        self,
+    @classmethod
+    def open(
+        cls,
         path: Path | str,
         market: MarketData,
         clock: Clock,
@@ -44,8 +39,28 @@ class PaperExchange:
         protection: Protection = no_protection,
         threaded: bool = True,
         durable: bool = True,
+    ) -> Self:
+        """An exchange whose book is a file, which is made where there is none.
+
+        ``threaded`` and ``durable`` are those of ``SqliteFile``.
+
+        Raises:
+            Unavailable: the file cannot be opened, or is not such a book.
+        """
+        book = PaperBook(path, threaded=threaded, durable=durable)
+        return cls(book, market, clock, fills=fills, is_trading=is_trading, protection=protection)
+
+    def __init__(
+        self,
+        book: Book,
+        market: MarketData,
+        clock: Clock,
+        *,
+        fills: FillModel,
+        is_trading: IsTrading,
+        protection: Protection = no_protection,
     ) -> None:
-        self.book = PaperBook(path, threaded=threaded, durable=durable)
+        self.book = book
         self._floor = Floor(self.book, market, clock, fills=fills, is_trading=is_trading, protection=protection)
         self._accounts: dict[tuple[str, str], PaperBroker] = {}
         today = self._floor.now().date()

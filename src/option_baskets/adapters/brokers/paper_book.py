@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from option_baskets.adapters.brokers.fills import Trade
 from option_baskets.adapters.embedded.sqlite import SqliteFile
@@ -92,8 +92,38 @@ class Event:
     """Of a settlement: the final settlement price of the index."""
 
 
+class Book(Protocol):
+    """The exchange's own account of what it took. A write is durable when it returns."""
+
+    async def add(self, entry: Entry, trades: Sequence[Trade]) -> None:
+        """A new order together with its first fills."""
+        ...
+
+    async def change(self, entry: Entry, trades: Sequence[Trade]) -> None:
+        """An order's new state together with the fills that led to it."""
+        ...
+
+    async def add_events(self, events: Sequence[Event]) -> None:
+        """What happened without orders, all or nothing."""
+        ...
+
+    async def has(self, entry: Entry) -> bool:
+        """Whether the order is in the book, after everything that was handed over before."""
+        ...
+
+    def entries(self, since: date) -> Iterable[Entry]:
+        """Orders of ``since`` and later days, and every order that still rests, as they were numbered."""
+        ...
+
+    def net(self) -> Iterable[tuple[str, str, Contract, int]]:
+        """(user, account, contract, net units) from all fills and events; what is flat is left out."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 class PaperBook:
-    """Reads and writes of the book. A write has reached the disk when it returns."""
+    """The book in a SQLite file."""
 
     def __init__(self, path: Path | str, *, threaded: bool, durable: bool) -> None:
         self._file = SqliteFile.open(
@@ -108,7 +138,6 @@ class PaperBook:
         await self._file.close()
 
     async def add(self, entry: Entry, trades: Sequence[Trade]) -> None:
-        """A new order together with its first fills."""
         report, key, at = entry.report, entry.key, entry.report.at.isoformat()
         row = (
             *key,
@@ -129,7 +158,6 @@ class PaperBook:
         await self._file.together(_add, (row, _fill_rows(key, at, 0, trades)))
 
     async def change(self, entry: Entry, trades: Sequence[Trade]) -> None:
-        """An order's new state together with the fills that led to it."""
         report, key, at = entry.report, entry.key, entry.report.at.isoformat()
         row = (
             report.quantity,
@@ -145,8 +173,7 @@ class PaperBook:
         before = report.filled - sum(trade.quantity for trade in trades)
         await self._file.together(_change, (row, _fill_rows(key, at, before, trades)))
 
-    async def add_events(self, events: Iterable[Event]) -> None:
-        """Write what happened without orders, all or nothing."""
+    async def add_events(self, events: Sequence[Event]) -> None:
         rows = [_event_row(event) for event in events]
 
         def work(connection: sqlite3.Connection) -> None:
@@ -156,15 +183,12 @@ class PaperBook:
             await self._file.write(work)
 
     async def has(self, entry: Entry) -> bool:
-        """Whether the order is in the book, after everything that was handed over before."""
-
         def work(connection: sqlite3.Connection) -> bool:
             return connection.execute(_FIND_ORDER, entry.key).fetchone() is not None
 
         return await self._file.write(work)
 
     def entries(self, since: date) -> Iterable[Entry]:
-        """Orders of ``since`` and later days, and every order that still rests, as they were numbered."""
         resting = "day < ? AND state IN ('OPEN', 'PARTIAL')"
         sql = f"SELECT * FROM orders WHERE day >= ? OR ({resting}) ORDER BY day, user, account, number"
         return map(_entry, self._file.read(sql, (since.isoformat(), since.isoformat())))
@@ -175,7 +199,6 @@ class PaperBook:
         return date.fromisoformat(day) if day else None
 
     def net(self) -> Iterable[tuple[str, str, Contract, int]]:
-        """(user, account, contract, net units) from all fills and events; what is flat is left out."""
         for user, account, *contract, units in self._file.read(_NET):
             yield user, account, _contract(*contract), units
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from option_baskets.adapters.brokers.fills import FillModel, Trade, Wanted
-from option_baskets.adapters.brokers.paper_book import Entry, PaperBook
+from option_baskets.adapters.brokers.paper_book import Book, Entry
 from option_baskets.domain.contract import Contract
 from option_baskets.domain.market import Quote, Snapshot
 from option_baskets.domain.order import OrderReport
@@ -55,7 +55,7 @@ class Floor:
 
     def __init__(
         self,
-        book: PaperBook,
+        book: Book,
         market: MarketData,
         clock: Clock,
         *,
