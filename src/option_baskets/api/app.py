@@ -10,7 +10,7 @@ from option_baskets.api.http.watched import Watched
 from option_baskets.api.openapi import describe
 from option_baskets.api.platform import Platform
 
-ROUTERS: tuple[str, ...] = ("system", "runs", "history", "positions", "orders", "alerts", "schedule", "summary")
+ROUTERS: tuple[str, ...] = ("auth", "system", "runs", "history", "positions", "orders", "alerts", "schedule", "summary")
 """Modules of this package with a ``router``."""
 
 
@@ -23,7 +23,8 @@ def make_app(platform: Platform) -> FastAPI:
         strict_content_type=False,
     )
     app.state.platform = platform
-    for name in ROUTERS:
+    without = {"auth"} if platform.sign_in is None else set()
+    for name in (each for each in ROUTERS if each not in without):
         app.include_router(import_module(f"option_baskets.api.{name}").router)
     problems.register(app)
     app.add_middleware(BodyLimit)

@@ -10,7 +10,7 @@ from option_baskets.api.metrics import Metrics
 from option_baskets.domain.cadence import Cadence
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.session import Session
-from option_baskets.ports import Clock, Identity, MarketData, Queue, Table, Vault
+from option_baskets.ports import Clock, Identity, MarketData, Queue, SignIn, Table, Vault
 from option_baskets.store.books import Books
 
 
@@ -35,6 +35,8 @@ class Platform:
     private: Table
     """TableName.IDENTITY, on the wall clock: what is kept of requests."""
     identity: Identity
+    sign_in: SignIn | None = None
+    """Users and logins of our own; None where they are kept elsewhere, and then there is no ``/auth``."""
     vault: Vault
     accounts: Connections
     """Tests broker accounts."""
