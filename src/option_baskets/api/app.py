@@ -10,7 +10,21 @@ from option_baskets.api.http.watched import Watched
 from option_baskets.api.openapi import describe
 from option_baskets.api.platform import Platform
 
-ROUTERS: tuple[str, ...] = ("auth", "system", "runs", "history", "positions", "orders", "alerts", "schedule", "summary")
+ROUTERS: tuple[str, ...] = (
+    "auth",
+    "system",
+    "baskets",
+    "strategies",
+    "legs",
+    "allocations",
+    "runs",
+    "history",
+    "positions",
+    "orders",
+    "alerts",
+    "schedule",
+    "summary",
+)
 """Modules of this package with a ``router``."""
 
 

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
+from option_baskets.adapters.basket_file.components import plan_schemas
 from option_baskets.api.http.asking import REPEAT_HEADER
 from option_baskets.api.http.problems import Problem
 from option_baskets.api.http.repeats import LONGEST_KEY, RepeatableRoute
@@ -15,7 +16,7 @@ from option_baskets.api.http.repeats import LONGEST_KEY, RepeatableRoute
 _REF = "#/components/schemas/{model}"
 Schemas = dict[str, Any]
 
-EXTRA: tuple[Callable[[], Schemas], ...] = ()
+EXTRA: tuple[Callable[[], Schemas], ...] = (plan_schemas,)
 """Where schemas by name come from that no route's types name."""
 
 

@@ -117,6 +117,22 @@ def _losses(strategy: Strategy, allocation: Allocation, lots: Mapping[str, int])
                     yield CoverLoss(account=allocation.account, short=short, leg=cover.leg)
 
 
+def covered_by(strategy: Strategy, leg_id: str) -> tuple[str, ...]:
+    """The sold legs that would have less cover without this leg, in the strategy's order; none of a ``naked`` one."""
+    lots = {leg.id: leg.ratio for leg in strategy.legs}
+    if strategy.naked:
+        return ()
+    found: set[str] = set()
+    for calendar in CALENDARS:
+        for short in (ContractType.CE, ContractType.PE):
+            sold, covers = _stakes(strategy, lots, short, calendar)
+            others = [each for each in sold if each.leg != leg_id]
+            left = [each for each in covers if each.leg != leg_id]
+            if covered(others + left, short) < covered(others + covers, short):
+                found |= {each.leg for each in others}
+    return tuple(leg.id for leg in strategy.legs if leg.id in found)
+
+
 def closes_alone(leg: LegSpec) -> bool:
     """It has a rule that closes it and leaves the others open; where all are closed, shorts are closed first."""
     return leg.square_off is Scope.LEG and (leg.stop is not None or leg.target is not None)
