@@ -7,7 +7,7 @@ EMULATOR := .venv-ministack
 EMULATOR_STAMP := $(EMULATOR)/.ready
 JOBS ?= 2
 
-.PHONY: setup run test check bench fuzz chaos requirements clean help
+.PHONY: setup run serve test check bench fuzz chaos requirements clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -16,7 +16,7 @@ setup: $(STAMP) $(EMULATOR_STAMP) ## create .venv with the pinned dependencies, 
 $(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements/dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	@touch $@
 
@@ -29,6 +29,9 @@ run: $(STAMP)    ## play one simulated trading day with the demo baskets
 	@rm -rf out/demo
 	@$(BIN)/baskets run examples/conservative-income.toml examples/three-accounts.toml \
 		--date 2026-11-19 --seed 4 --speed max --data out/demo
+
+serve: $(STAMP)  ## the API at http://127.0.0.1:8000 over a simulated market; books and users in DATA
+	@$(BIN)/baskets serve --data $(or $(DATA),data)
 
 test: setup      ## all tests, with the slowest printed
 	@$(BIN)/pytest -n $(JOBS)

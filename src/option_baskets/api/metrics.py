@@ -1,14 +1,22 @@
 """What is counted and measured, for Prometheus. No label names a user or anything of theirs."""
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import timedelta
+from datetime import datetime
 from itertools import chain
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from option_baskets.api.condition import Condition, EngineState
+from option_baskets.domain.events import Tick
 from option_baskets.domain.order import OrderState
 from option_baskets.ports import Put, TableName, Write
 
@@ -32,6 +40,7 @@ class Metrics:
         *,
         streamed: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
+        disable_created_metrics()  # a second series for each, which says when it was first counted
         self.registry = registry = CollectorRegistry()
         self._requests = Histogram(
             "option_baskets_http_request_seconds",
@@ -60,11 +69,11 @@ class Metrics:
         """A request is over. ``route`` is its template, never the path that was asked for."""
         self._requests.labels(method, route, str(status)).observe(seconds)
 
-    def ticked(self, offset: timedelta, *, late: bool) -> None:
-        """The timer woke so long after a boundary."""
-        self._ticks.labels("yes" if late else "no").inc()
-        if not late:
-            self._offsets.observe(offset.total_seconds())
+    def ticked(self, tick: Tick, now: datetime) -> None:
+        """The timer woke for a tick."""
+        self._ticks.labels("yes" if tick.late else "no").inc()
+        if not tick.late:
+            self._offsets.observe((now - tick.at).total_seconds())
 
     def committed(self, writes: Sequence[Write]) -> None:
         """Count what of a commit a person should know how often it happens."""

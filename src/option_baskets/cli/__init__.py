@@ -23,6 +23,7 @@ _COMMANDS = {
     "restore": "Put the books of a backup into the data folder.",
     "run": "Run the trading day: real or accelerated clock.",
     "schema": "The JSON Schema of basket files, for editors.",
+    "serve": "The HTTP API, and the trading day with it, in one process.",
     "simulate": "Write simulated days in the canonical form.",
     "smile": "Implied volatility over strikes on a recorded day.",
     "templates": "The strategies that come with the package.",

@@ -65,21 +65,15 @@ def command(
     from option_baskets.adapters.facts import load
     from option_baskets.adapters.feeds.recorded import RecordedFeed
     from option_baskets.cli.day_view import Live, show_day, show_result
+    from option_baskets.cli.markets import recorded_folder
     from option_baskets.cli.progress import ticking
     from option_baskets.cli.replaying import read_baskets, require_writable, write_json
     from option_baskets.cli.running import Running, Speed
     from option_baskets.cli.terminal import tell_of_alerts, terminal
-    from option_baskets.domain.errors import Invalid
     from option_baskets.domain.session import IST, Session
     from option_baskets.engine.report import DayRecord
 
-    kind, _, folder = market.partition(":")
-    if kind not in {"simulated", "recorded"} or (kind == "recorded") != bool(folder):
-        raise Invalid(f"{market!r} is neither simulated nor recorded:DIR", where="--market")
-    if folder and not Path(folder).is_dir():
-        raise Invalid(
-            f"there is no folder {folder}; make one with baskets import or baskets simulate", where="--market"
-        )
+    folder = recorded_folder(market)
     if out is not None:
         require_writable(out)
     console = terminal()
@@ -89,7 +83,7 @@ def command(
         baskets=read_baskets(files, known),
         facts=known,
         speed=Speed(speed),
-        recorded=RecordedFeed(Path(folder)) if folder else None,
+        recorded=RecordedFeed(folder) if folder else None,
         seed=seed,
         with_charges=not no_charges,
         second_path=second_path,

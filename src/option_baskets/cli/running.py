@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from option_baskets.adapters.basket_file import BasketFile
-from option_baskets.adapters.brokers.fills import QuotedFills, RecordedFills
 from option_baskets.adapters.clock import RealClock, SimulatedClock, run_real, run_simulated
 from option_baskets.adapters.feeds.recorded import RecordedFeed
-from option_baskets.adapters.feeds.simulated import Scenario, SimulatedFeed, refuse_unless_sound
+from option_baskets.adapters.feeds.simulated import Scenario, refuse_unless_sound
 from option_baskets.cli.data_folder import alone
 from option_baskets.cli.killing import actor
+from option_baskets.cli.markets import market_of
 from option_baskets.domain.cadence import Cadence
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.facts import Facts
-from option_baskets.domain.session import IST, Session, contract_close, next_session_day, session_on, with_halts
+from option_baskets.domain.session import IST, Session, next_session_day, session_on, with_halts
 from option_baskets.engine.day import Watch
 from option_baskets.engine.rates import Rate
 from option_baskets.engine.report import DayRecord
@@ -151,19 +151,9 @@ class Running:
 
     def market(self, session: Session, held: Collection[str]) -> Market:
         """The market of the session, with these underlyings beside those of the baskets."""
-        if self.recorded is not None:
-            return Market(
-                feed=self.recorded,
-                fills=RecordedFills(self.recorded),
-                is_trading=lambda _, at: session.is_open(at),
-            )
-        feed = SimulatedFeed(self.facts, seed=self.seed, underlyings=sorted({*self._underlyings(), *held}))
-        return Market(
-            feed=feed,
-            fills=QuotedFills(depth=feed),
-            is_trading=lambda contract, at: (
-                session.is_open(at) and at < contract_close(self.facts, session, contract.expiry)
-            ),
+        underlyings = sorted({*self._underlyings(), *held})
+        return market_of(
+            self.facts, self.recorded, seed=self.seed, underlyings=underlyings, session_at=lambda _: session
         )
 
     def _underlyings(self) -> list[str]:

@@ -26,6 +26,11 @@ class TableQueue:
         """A heap of the instants and ids of messages waiting; a message sent anew leaves an old entry behind."""
         self._changed = asyncio.Event()
 
+    @property
+    def waiting(self) -> int:
+        """How many messages wait for their instant, as far as this object knows."""
+        return len(self._waiting)
+
     def write(self, message: Message) -> Put:
         return stored.put(self._name, message)
 
