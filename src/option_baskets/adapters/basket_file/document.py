@@ -4,9 +4,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import time
 from decimal import Decimal
-from enum import StrEnum
 from types import MappingProxyType
 
+from option_baskets.adapters.basket_file.account import BrokerName, read_account
 from option_baskets.adapters.basket_file.allocations import Around
 from option_baskets.adapters.basket_file.basket import read_basket
 from option_baskets.adapters.basket_file.dynamic import check_policies, read_policies
@@ -18,19 +18,6 @@ from option_baskets.domain.basket import MAX_STRATEGIES, Basket, BrokerAccount, 
 
 FORMAT = 1
 _NO_MIS: Mapping[str, time] = MappingProxyType({})
-
-
-class BrokerName(StrEnum):
-    PAPER = "paper"
-    ZERODHA = "zerodha"
-    ANGELONE = "angelone"
-    SHOONYA = "shoonya"
-
-
-class ChargesAs(StrEnum):
-    ZERODHA = "zerodha"
-    ANGELONE = "angelone"
-    SHOONYA = "shoonya"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,21 +81,11 @@ def _basket(fields: Fields) -> Basket:
 def _accounts(fields: Fields, mode: Mode) -> tuple[BrokerAccount, ...]:
     accounts: list[BrokerAccount] = []
     for table in fields.tables("accounts", "[[accounts]]"):
-        account_id = table.identifier("id", "zerodha-1", most=40)
-        if account_id and account_id in [each.id for each in accounts]:
-            table.add("id", f"{shown(account_id)} is taken by an earlier account; give it another id")
-        broker = table.choice("broker", BrokerName, BrokerName.PAPER, BrokerName.PAPER)
-        if mode is Mode.LIVE and broker is BrokerName.PAPER:
+        account = read_account(table)
+        if account.id and account.id in [each.id for each in accounts]:
+            table.add("id", f"{shown(account.id)} is taken by an earlier account; give it another id")
+        if mode is Mode.LIVE and account.broker == BrokerName.PAPER:
             way_out = 'set its broker, for example "zerodha", or write mode = "paper" in [basket]'
-            table.add("broker", f"a live basket cannot trade on the paper account {shown(account_id)}; {way_out}")
-        own = ChargesAs.ZERODHA if broker is BrokerName.PAPER else ChargesAs(broker.value)
-        charges_as = table.choice("charges_as", ChargesAs, own, own)
-        if broker is not BrokerName.PAPER and charges_as is not own:
-            table.add(
-                "charges_as", f'"{charges_as}" on an account at "{broker}"; only paper accounts choose, remove it'
-            )
-        loss = table.optional("max_daily_loss", "20000", decimals=2)
-        account = BrokerAccount(id=account_id, broker=broker.value, charges_as=charges_as.value, max_daily_loss=loss)
+            table.add("broker", f"a live basket cannot trade on the paper account {shown(account.id)}; {way_out}")
         accounts.append(account)
-        table.close()
     return tuple(accounts)
