@@ -24,6 +24,7 @@ ROUTERS: tuple[str, ...] = (
     "alerts",
     "schedule",
     "summary",
+    "stream",
 )
 """Modules of this package with a ``router``."""
 

@@ -12,11 +12,12 @@ from option_baskets.adapters.basket_file.components import plan_schemas
 from option_baskets.api.http.asking import REPEAT_HEADER
 from option_baskets.api.http.problems import Problem
 from option_baskets.api.http.repeats import LONGEST_KEY, RepeatableRoute
+from option_baskets.api.stream import schemas as stream_schemas
 
 _REF = "#/components/schemas/{model}"
 Schemas = dict[str, Any]
 
-EXTRA: tuple[Callable[[], Schemas], ...] = (plan_schemas,)
+EXTRA: tuple[Callable[[], Schemas], ...] = (plan_schemas, stream_schemas)
 """Where schemas by name come from that no route's types name."""
 
 

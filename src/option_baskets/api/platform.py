@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from option_baskets.api.condition import Condition
 from option_baskets.api.connections import Connections
 from option_baskets.api.http.rates import Allowance
+from option_baskets.api.live import Live
 from option_baskets.api.metrics import Metrics
 from option_baskets.domain.cadence import Cadence
 from option_baskets.domain.facts import Facts
@@ -44,6 +45,8 @@ class Platform:
     """The session under way, if there is one."""
     cursor_key: bytes
     """What page cursors are signed with; the same in every process of one installation."""
+    live: Live | None = None
+    """Who tells the clients of /stream; None: somebody else does."""
     allowance: Allowance = field(default_factory=Allowance)
     """How much one user may ask."""
     condition: Callable[[], Condition] = Condition

@@ -8,6 +8,7 @@ in order; one without replaces the one of its type before it.
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -20,6 +21,7 @@ from option_baskets.domain.order import OrderState
 from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.run import RunStatus
 from option_baskets.domain.session import IST
+from option_baskets.store import codec
 from option_baskets.store.records import Level, What
 
 Rupees = Annotated[str, Meta(description="Rupees, 2 decimals.", pattern=r"^-?[0-9]+\.[0-9]{2}$", examples=["1250.00"])]
@@ -29,7 +31,8 @@ Price = Annotated[
 Number = Annotated[
     int | None, Meta(description="Its number, one more than the one before; null: it replaces the last of its type.")
 ]
-At = Annotated[datetime, Meta(description="When it happened, on the exchange's clock.")]
+At = Annotated[datetime, Meta(description="When it happened, on the exchange's clock.", tz=True)]
+Time = Annotated[datetime, Meta(description="On the exchange's clock.", tz=True)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +71,8 @@ class OrderTold:
     detail: str
     """What its broker wrote, or our own account of it."""
     broker_order_id: str | None
-    decided_at: datetime
-    updated_at: datetime
+    decided_at: Time
+    updated_at: Time
     version: int
 
 
@@ -87,9 +90,9 @@ class PositionTold:
     """Units intended."""
     entered: int
     open: int
-    entry_time: datetime | None
+    entry_time: Time | None
     entry_price: Price | None
-    exit_time: datetime | None
+    exit_time: Time | None
     exit_price: Price | None
     exit_reason: ExitReason | None
     """What first decided to close it; it may be open still."""
@@ -119,8 +122,8 @@ class RunTold:
     strategy_id: str
     strategy: str
     underlying: str
-    entry_at: datetime
-    exit_at: datetime
+    entry_at: Time
+    exit_at: Time
     status: RunStatus
     reason: Reason | None
     detail: str
@@ -133,7 +136,7 @@ class RunTold:
 class AlertTold:
     id: str
     """The alert's, as in GET /options/alerts."""
-    at: datetime
+    at: Time
     level: Level
     code: str
     message: str
@@ -274,22 +277,25 @@ class Amounts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PartMade(Amounts):
+class PartMade:
     """A strategy on one account."""
 
     basket_id: str
     strategy_id: str
     account: str
+    made: Amounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BasketMade(Amounts):
+class BasketMade:
     basket_id: str
+    made: Amounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AccountMade(Amounts):
+class AccountMade:
     account: str
+    made: Amounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -323,34 +329,42 @@ class ProfitMessage:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sensitivities:
     """Rupees: ``delta`` a point of the index, ``gamma`` a point squared, ``theta`` a calendar day, ``vega`` a
-    volatility point. null where a price that it needs implies none."""
+    volatility point."""
 
-    delta: float | None
-    gamma: float | None
-    theta: float | None
-    vega: float | None
+    delta: float
+    gamma: float
+    theta: float
+    vega: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PositionGreeks(Sensitivities):
+class PositionGreeks:
     run_id: str
     leg: str
     account: str
     entry_number: int
-    volatility: float | None
-    """Implied by its price, a year; of a future null."""
+    greeks: Sensitivities | None
+    """Of the whole position. null: no price, or one that implies none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StrategyGreeks(Sensitivities):
+class StrategyGreeks:
+    """What a strategy holds of one underlying."""
+
     strategy_id: str
     underlying: str
+    greeks: Sensitivities | None
+    """null: a position has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UnderlyingGreeks(Sensitivities):
+class UnderlyingGreeks:
+    """What the user holds of one underlying."""
+
     underlying: str
-    spot: Annotated[str, Meta(description="Index points.")] | None
+    spot: Annotated[str, Meta(description="Index points.", examples=["26012.45"])] | None
+    greeks: Sensitivities | None
+    """null: a position has none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -451,7 +465,20 @@ MESSAGES: tuple[type, ...] = (
 )
 
 
+class Ending(StrEnum):
+    """Why nothing more is told, though the client is there."""
+
+    TOO_SLOW = "too_slow"
+    FAILED = "failed"
+    CLOSED = "closed"
+
+
 # ---------------------------------------------------------------- as they are written
+
+
+def line(message: Message) -> str:
+    """A message as it is sent; a frame has one or more, a line each."""
+    return codec.encode(message).decode()
 
 
 def contract_told(contract: Contract) -> ContractTold:
