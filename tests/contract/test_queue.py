@@ -10,13 +10,14 @@ import pytest
 from option_baskets.adapters.clock import SimulatedClock, run_simulated
 from option_baskets.adapters.embedded.queue import TableQueue
 from option_baskets.adapters.embedded.table import SqliteTable
+from option_baskets.adapters.inbox_queue import InboxQueue
 from option_baskets.domain.errors import Conflict
 from option_baskets.ports import Item, Message, Put, Queue, Table, TableName
 
 START = datetime(2026, 11, 24, 3, 45, tzinfo=UTC)
 Scenario = Callable[[Table, SimulatedClock], Awaitable[None]]
 Opener = Callable[[Table, SimulatedClock], Queue]
-ADAPTERS: dict[str, Opener] = {"table": TableQueue}
+ADAPTERS: dict[str, Opener] = {"table": TableQueue, "inbox": InboxQueue}
 
 
 @pytest.fixture(params=ADAPTERS)
@@ -40,7 +41,12 @@ def play(tmp_path: Path) -> Callable[[Scenario], None]:
 
 
 def message(name: str, seconds: float) -> Message:
-    return Message(id=name, at=START + timedelta(seconds=seconds), kind="enter", body={"run": f"2026-11-24#{name}#0"})
+    return Message(
+        id=name,
+        at=START + timedelta(seconds=seconds),
+        kind="enter",
+        body={"user_id": "u", "run": f"2026-11-24#{name}#0"},
+    )
 
 
 async def send(table: Table, queue: Queue, *messages: Message) -> None:

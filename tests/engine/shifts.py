@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
@@ -14,6 +14,7 @@ from option_baskets.adapters.cadence import load_cadence
 from option_baskets.adapters.clock import SimulatedClock
 from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.adapters.feeds.recorded import RecordedFeed
+from option_baskets.adapters.inbox_queue import InboxQueue
 from option_baskets.adapters.table_book import TableBook
 from option_baskets.domain.basket import BrokerAccount
 from option_baskets.domain.cadence import events_at, instants
@@ -24,36 +25,14 @@ from option_baskets.engine.desk import AccountKey
 from option_baskets.engine.dispatch import begin_session, dispatch, end_session
 from option_baskets.engine.shift import AHEAD, Shift, woken
 from option_baskets.engine.trading import Trading
-from option_baskets.ports import Broker, Message, Put
+from option_baskets.ports import Broker, Message
 from option_baskets.store.books import Books
-from option_baskets.store.inbox import Inbox
 from option_baskets.store.leases import Lease, Leases
 from option_baskets.store.one_user import BooksOfOne
 from option_baskets.wiring import TRADING_FILE
 from tests.engine.tiny_day import FACTS
 
 SHARDS = 4
-
-
-@dataclass(kw_only=True)
-class Post:
-    """The Queue port: a message commits to the inbox of its user, and a wake-up comes a little before its instant."""
-
-    inbox: Inbox
-    wake: Callable[[Message], None]
-
-    def write(self, message: Message) -> Put:
-        return self.inbox.put(message)
-
-    async def sent(self, messages: Iterable[Message]) -> None:
-        for message in messages:
-            self.wake(message)
-
-    def receive(self) -> AsyncIterator[Message]:
-        raise NotImplementedError("wake-ups come one by one")
-
-    async def done(self, message: Message) -> None:
-        await self.inbox.done(message)
 
 
 @dataclass(kw_only=True)
@@ -77,9 +56,9 @@ class Shop:
         self.cadence = load_cadence()
         self.table = SqliteTable.open(self.data / TRADING_FILE, now=self.clock.now, threaded=False, durable=False)
         self.books = Books(self.table, shards=SHARDS)
-        self.inbox = Inbox(self.table, shards=SHARDS)
+        self.queue = InboxQueue(self.table, self.clock, shards=SHARDS, wake=self._wake)
+        self.inbox = self.queue.inbox
         self.leases = Leases(self.table, self.clock)
-        self.queue = Post(inbox=self.inbox, wake=self._wake)
 
     async def exchange(self, user_id: str) -> PaperExchange:
         """The user's part of it, as the table has it."""
@@ -132,8 +111,8 @@ class Shop:
         finally:
             await exchange.close()
 
-    def _wake(self, message: Message) -> None:
-        for _ in range(self.wakes):
+    async def _wake(self, messages: Sequence[Message]) -> None:
+        for message in (each for each in messages for _ in range(self.wakes)):
             task = asyncio.create_task(self._brought(message), name=f"wake {message.id}")
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)

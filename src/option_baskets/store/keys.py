@@ -264,6 +264,15 @@ def snapshot(underlying: str) -> Key:
     return "MARKET", f"SNAPSHOT#{part(underlying)}"
 
 
+def chain(underlying: str, at: datetime) -> Key:
+    """Every contract of an underlying with its prices at an instant."""
+    return f"CHAIN#{part(underlying)}", timestamp(at)
+
+
+def final_settlement(underlying: str, expiry: date) -> Key:
+    return f"SETTLEMENT#{part(underlying)}", expiry.isoformat()
+
+
 def message(queue: str, message_id: str) -> Key:
     """One item a message id, so that sending a message twice sends it once."""
     return messages(queue), message_id
