@@ -36,11 +36,11 @@ async def strategy_of(machine: Embedded) -> Strategy:
     return strategy
 
 
-async def claimed(machine: Embedded) -> Run | None:
+async def claimed(machine: Embedded, user: str = LOCAL_USER) -> Run | None:
     """What whoever saves does after it."""
     claims = Claims(books=machine.books, queue=machine.queue, facts=machine.facts, market=machine.feed, session=SESSION)
     strategy = await strategy_of(machine)
-    return await claims.claim_saved(LOCAL_USER, strategy.id, cadence=CADENCE, now=machine.clock.now())
+    return await claims.claim_saved(user, strategy.id, cadence=CADENCE, now=machine.clock.now())
 
 
 async def saved(machine: Embedded, **changes: object) -> Run | None:
