@@ -34,14 +34,19 @@ _NOT_KEPT = {"Cache-Control": "no-store"}
 
 Email = Annotated[str, Field(max_length=254, json_schema_extra={"format": "email"})]
 Password = Annotated[str, Field(max_length=1000, json_schema_extra={"format": "password"})]
+NewSecret = Annotated[
+    str,
+    Field(max_length=1000, json_schema_extra={"format": "password", "minLength": 15, "maxLength": 128}),
+]
+"""How long it must be is told with what else is wrong with it."""
 Code = Annotated[str, Field(max_length=100)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Registration:
     email: Email = field(repr=False)
-    password: Password = field(repr=False)
-    """At least 15 characters."""
+    password: NewSecret = field(repr=False)
+    """At least 15 characters, and not what is tried first."""
     __pydantic_config__: ClassVar = _STRICT
 
 
@@ -64,8 +69,8 @@ class Renewal:
 class NewPassword:
     password: Password = field(repr=False)
     """The present one."""
-    new_password: Password = field(repr=False)
-    """At least 15 characters."""
+    new_password: NewSecret = field(repr=False)
+    """At least 15 characters, and not what is tried first."""
     __pydantic_config__: ClassVar = _STRICT
 
 

@@ -27,6 +27,7 @@ _COMMANDS = {
     "simulate": "Write simulated days in the canonical form.",
     "smile": "Implied volatility over strikes on a recorded day.",
     "templates": "The strategies that come with the package.",
+    "user": "Who may log in: add, list, disable, new passwords.",
 }
 
 

@@ -45,6 +45,11 @@ def subject_of(kind: str, *whose: str) -> str:
     return f"{kind}.{hashlib.sha256(chr(31).join(whose).encode(errors='replace')).hexdigest()[:32]}"
 
 
+def login_subject(email: str, client: str = "") -> str:
+    """Failed logins of an email; with a client, those from an address where a login of it succeeded."""
+    return subject_of("login", *filter(None, (email, client)))
+
+
 def network_of(client: str) -> str:
     """The address attempts are counted for: of IPv6 the network of 64 bits, which one customer has."""
     try:

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 
+from option_baskets.adapters.identity.attempts import login_subject
 from option_baskets.adapters.identity.passwords import Hashing, complaint
 from option_baskets.domain.errors import Conflict, Invalid, NotFound, Problem
 from option_baskets.ports import Clock, Role
@@ -14,6 +15,7 @@ from option_baskets.store.people import People, User
 _EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 _LONGEST_EMAIL = 254
 _ATTEMPTS = 20
+_MOST_FORGOTTEN = 100
 
 
 def new_user_id() -> str:
@@ -73,12 +75,19 @@ class Roster:
         return await self._change(email, lambda user: replace(user, role=role))
 
     async def set_password(self, email: str, password: str) -> User:
-        """Give a user a new password and end every login. Raises Invalid: it cannot be taken."""
+        """Give a user a new password, end every login, and forget attempts that failed.
+
+        Raises:
+            Invalid: the password cannot be taken.
+        """
         email = normalized_email(email)
         if problems := problems_of(email, password):
             raise Invalid(problems)
         hashed = await self._hashing.hash(password)
-        return await self._change(email, lambda user: replace(user, password=hashed, era=user.era + 1))
+        changed = await self._change(email, lambda user: replace(user, password=hashed, era=user.era + 1))
+        failed = await self._people.attempts(login_subject(email), most=_MOST_FORGOTTEN)
+        await self._people.commit(*map(self._people.delete_attempt, failed))
+        return changed
 
     async def remove_second_factor(self, email: str) -> User:
         return await self._change(email, lambda user: replace(user, factor=None))

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from option_baskets.adapters.identity import second_factor
 from option_baskets.adapters.identity.access_tokens import REFUSED
-from option_baskets.adapters.identity.attempts import Attempts, Window, network_of, subject_of
+from option_baskets.adapters.identity.attempts import Attempts, Window, login_subject, network_of, subject_of
 from option_baskets.adapters.identity.keyring import TokenKeys
 from option_baskets.adapters.identity.logins import Logins
 from option_baskets.adapters.identity.passwords import Hashing
@@ -75,11 +75,9 @@ class EmbeddedSignIn:
     async def login(self, email: str, password: str, *, code: str, client: str) -> Tokens:
         email, client = normalized_email(email), network_of(client)
         here = subject_of("known", email, client)
-        mine = (email, client) if await self._people.is_known(here) else (email,)
+        mine = login_subject(email, client if await self._people.is_known(here) else "")
         limits = self._terms.limits
-        counted = await self._attempts.count(
-            (subject_of("login", *mine), limits.by_email), (subject_of("client", client), limits.by_client)
-        )
+        counted = await self._attempts.count((mine, limits.by_email), (subject_of("client", client), limits.by_client))
         user = await self._people.user_of(email)
         if not await self._hashing.verify(user.password if user else None, password) or user is None:
             raise Unauthenticated(LOGIN_REFUSED)
