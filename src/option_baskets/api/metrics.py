@@ -40,7 +40,7 @@ class Metrics:
         *,
         streamed: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
-        disable_created_metrics()  # a second series for each, which says when it was first counted
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each, which says when it was first counted
         self.registry = registry = CollectorRegistry()
         self._requests = Histogram(
             "option_baskets_http_request_seconds",
