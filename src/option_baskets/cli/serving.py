@@ -205,6 +205,7 @@ class Serving:
                 wall=entrance.wall,
                 private=entrance.table,
                 identity=entrance.sign_in,
+                sign_in=entrance.sign_in,
                 vault=entrance.vault,
                 session=lambda: days.session,
                 accounts=BrokerConnections(machine.broker),
