@@ -4,6 +4,7 @@ The emitter's four events come here instead of to the handlers of a day (``engin
 done at once: claims of what is due, and prices kept for readers.
 """
 
+import asyncio
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -14,7 +15,8 @@ from option_baskets.engine.quotes import refresh_quotes
 from option_baskets.engine.schedule import schedule_due
 from option_baskets.engine.shift import CHECK, COMPARE, EVENING, MORNING, work_message
 from option_baskets.engine.trading import Trading
-from option_baskets.ports import Message
+from option_baskets.ports import Message, Queue
+from option_baskets.store.inbox import Inbox
 
 _MESSAGES_A_COMMIT = 50
 
@@ -52,6 +54,14 @@ async def _to_holders(trading: Trading, kind: str, at: datetime) -> None:
     """To every user with a run that has begun."""
     users = sorted({run.user_id for run in _begun(await trading.books.active_runs())})
     await send(trading, [work_message(kind, user_id, at) for user_id in users])
+
+
+async def sweep(queue: Queue, inbox: Inbox, until: datetime) -> int:
+    """Have somebody come for what was due by an instant and is not done: its wake-up was lost. How many there were."""
+    shards = await asyncio.gather(*(inbox.overdue(shard, until) for shard in range(inbox.shards)))
+    overdue = [message for messages in shards for message in messages]
+    await queue.sent(overdue)
+    return len(overdue)
 
 
 def _begun(runs: Iterable[Run]) -> Iterable[Run]:

@@ -28,3 +28,16 @@ def decode(body: bytes, type_: type[T]) -> T:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"stored {type_.__name__} cannot be read: {error}") from error
     return value
+
+
+def convert(found: object, type_: type[T]) -> T:
+    """As ``decode``, of JSON that somebody else has read.
+
+    Raises:
+        ValueError: it is no such value.
+    """
+    try:
+        value: T = msgspec.convert(found, type_)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"this {type_.__name__} cannot be read: {error}") from error
+    return value

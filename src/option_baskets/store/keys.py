@@ -16,6 +16,8 @@ Key = tuple[str, str]
 
 REGISTER_KEPT = timedelta(days=7)
 MADE_KEPT = timedelta(days=1)
+LED_TIME = ("TIME", "TIME")
+"""The market's time, where somebody leads it by hand."""
 PROBE = ("PROBE", "PROBE")
 """Written to see whether the table can be."""
 NEWEST_SESSION = ("SESSION", "NEWEST")

@@ -109,7 +109,7 @@ class Dynamo:
         closing = AsyncExitStack()
         try:
             client = await closing.enter_async_context(
-                _session().create_client("dynamodb", region_name=region, endpoint_url=endpoint, config=config)
+                session().create_client("dynamodb", region_name=region, endpoint_url=endpoint, config=config)
             )
         except NoRegionError as error:
             raise Unavailable("no AWS region is known; set AWS_REGION or give one") from error
@@ -160,10 +160,11 @@ def _send_in_pieces(request: Any, **_: object) -> None:
         request.body = BytesIO(request.body)
 
 
-def _session() -> AioSession:
-    session = get_session()
-    session.register_component("data_loader", _loader())
-    return session
+def session() -> AioSession:
+    """A session of its own, whose descriptions of services are read once in a process."""
+    made = get_session()
+    made.register_component("data_loader", _loader())
+    return made
 
 
 @cache

@@ -1,0 +1,256 @@
+"""Which adapter is used where on AWS: tables, queues, bus and clock of one process, and the shifts it works.
+
+``wiring.py`` makes the machine of one process that does everything; here every function makes what it needs, from the
+variables the deployment gives it.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache, partial
+from typing import Self
+from uuid import uuid4
+
+from option_baskets.adapters.aws.bus import EventBridgeBus
+from option_baskets.adapters.aws.item_clock import ItemClock
+from option_baskets.adapters.aws.service import Service
+from option_baskets.adapters.aws.table import DynamoTable
+from option_baskets.adapters.aws.wake import SqsWake
+from option_baskets.adapters.brokers.fills import QuotedFills
+from option_baskets.adapters.brokers.paper import PaperExchange
+from option_baskets.adapters.cadence import load_cadence
+from option_baskets.adapters.clock import RealClock
+from option_baskets.adapters.facts import load
+from option_baskets.adapters.inbox_queue import InboxQueue
+from option_baskets.adapters.table_book import TableBook
+from option_baskets.domain.basket import BrokerAccount
+from option_baskets.domain.errors import Invalid
+from option_baskets.domain.price_band import price_band
+from option_baskets.domain.session import IST, Session, contract_close, session_on
+from option_baskets.engine.assembly import assembled
+from option_baskets.engine.dispatch import begin_session, end_session
+from option_baskets.engine.emitter import Emitter
+from option_baskets.engine.messages import ENTER_RUN
+from option_baskets.engine.rates import Rate
+from option_baskets.engine.shift import COMPARE, Shift, woken
+from option_baskets.engine.trading import Pace, Trading
+from option_baskets.engine.turn import Turns
+from option_baskets.ports import Broker, Clock, MarketData, Message
+from option_baskets.store.books import Books
+from option_baskets.store.leases import Lease, Leases
+from option_baskets.store.one_user import BooksOfOne
+
+BLIND_AFTER = timedelta(seconds=90)
+"""A feed silent so long on a sold contract leaves its stops blind; chains are written every minute."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the deployment says, in variables of the environment that begin with ``OPTION_BASKETS_``."""
+
+    prefix: str = ""
+    """Of the tables' names."""
+    shards: int = 16
+    entries_queue: str = ""
+    exits_queue: str = ""
+    bus: str = ""
+    lead: timedelta = timedelta(seconds=5)
+    """Of the timer, before a boundary."""
+    market: str = "simulated:7"
+    """``simulated:SEED``, or ``stored``: chains that somebody else writes into the table."""
+    is_led: bool = False
+    """The market's time is an item that somebody writes, for rehearsals."""
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Self:
+        """Raises Invalid: a variable has a value that means nothing."""
+
+        def given(name: str, otherwise: str) -> str:
+            return environment.get(f"OPTION_BASKETS_{name}", otherwise)
+
+        try:
+            shards, lead = int(given("SHARDS", "16")), float(given("TIMER_LEAD", "5"))
+        except ValueError as error:
+            raise Invalid(f"{error}; OPTION_BASKETS_SHARDS and OPTION_BASKETS_TIMER_LEAD are numbers") from error
+        return cls(
+            prefix=given("TABLE_PREFIX", ""),
+            shards=shards,
+            entries_queue=given("ENTRIES_QUEUE", ""),
+            exits_queue=given("EXITS_QUEUE", ""),
+            bus=given("BUS", ""),
+            lead=timedelta(seconds=lead),
+            market=given("MARKET", "simulated:7"),
+            is_led=given("TIME", "real") == "led",
+        )
+
+
+class Cloud:
+    """One process's part of the platform, on one event loop. ``open`` connects, which it does once in a process."""
+
+    def __init__(self, settings: Settings, table: DynamoTable, wall: RealClock) -> None:
+        self.settings = settings
+        self.table = table
+        self.wall = wall
+        self.clock: Clock = ItemClock(table) if settings.is_led else wall
+        self.facts = load()
+        self.cadence = load_cadence()
+        self.books = Books(table, shards=settings.shards)
+        self.leases = Leases(table, wall)
+        self.queue = InboxQueue(table, self.clock, shards=settings.shards, wake=self._wake)
+        self._services: dict[str, Service] = {}
+        self._feed: MarketData | None = None
+
+    @classmethod
+    async def open(cls, settings: Settings) -> Self:
+        wall = RealClock(zone=IST)
+        return cls(settings, await DynamoTable.open(now=wall.now, prefix=settings.prefix), wall)
+
+    async def close(self) -> None:
+        for service in self._services.values():
+            await service.close()
+        await self.table.close()
+
+    @contextlib.asynccontextmanager
+    async def at_work(self) -> AsyncIterator[None]:
+        """While a request is worked on: where time is led, it is followed."""
+        if not isinstance(self.clock, ItemClock):
+            yield
+            return
+        await self.clock.refresh()
+        following = asyncio.create_task(self.clock.follow(), name="time")
+        try:
+            yield
+        finally:
+            following.cancel()
+
+    # ------------------------------------------------------------ parts
+
+    @property
+    def feed(self) -> MarketData:
+        """Imported where it is used: the simulated market needs half a second to begin."""
+        if self._feed is None:
+            kind, _, seed = self.settings.market.partition(":")
+            if kind == "stored":
+                from option_baskets.adapters.feeds.stored import StoredFeed
+
+                self._feed = StoredFeed(self.table, sorted(self.facts.names))
+            elif kind == "simulated" and seed.isdecimal():
+                from option_baskets.adapters.feeds.simulated import SimulatedFeed
+
+                self._feed = SimulatedFeed(self.facts, seed=int(seed), underlyings=sorted(self.facts.names))
+            else:
+                raise Invalid(f"OPTION_BASKETS_MARKET is {self.settings.market!r}; write stored, or simulated:7")
+        return self._feed
+
+    async def service(self, name: str) -> Service:
+        if name not in self._services:
+            self._services[name] = await Service.open(name)
+        return self._services[name]
+
+    async def _wake(self, messages: Sequence[Message]) -> None:
+        wake = SqsWake(
+            await self.service("sqs"),
+            self.clock,
+            urgent=self.settings.exits_queue,
+            usual=self.settings.entries_queue,
+            usual_kinds={ENTER_RUN, COMPARE},
+            delays=not self.settings.is_led,
+        )
+        await wake(messages)
+
+    async def bus(self) -> EventBridgeBus:
+        return EventBridgeBus(await self.service("events"), self.settings.bus)
+
+    def session_on(self, day: date) -> Session | None:
+        return session_on(self.facts, day)
+
+    # ------------------------------------------------------------ work
+
+    def trading(self, session: Session) -> Trading:
+        """To claim, to read and to queue: it trades on no account."""
+        trading = assembled(
+            books=self.books, feed=self.feed, clock=self.clock, queue=self.queue, facts=self.facts, accounts={}
+        )
+        trading.session = session
+        return trading
+
+    async def turns(self, session: Session) -> Turns:
+        trading = self.trading(session)
+        return Turns(
+            session=session,
+            cadence=self.cadence,
+            clock=self.clock,
+            emitter=Emitter(await self.bus(), self.books, self.cadence, session),
+            morning=partial(begin_session, trading),
+            evening=partial(end_session, trading),
+        )
+
+    async def woken(self, message: Message) -> bool:
+        """Work off a wake-up; whether it is done, or is to be brought again."""
+        holder = f"{os.environ.get('AWS_LAMBDA_LOG_STREAM_NAME', 'process')}/{uuid4().hex[:12]}"
+        return await woken(
+            message,
+            holder=holder,
+            leases=self.leases,
+            inbox=self.queue.inbox,
+            wall=self.wall,
+            begin=self._begin,
+        )
+
+    @contextlib.asynccontextmanager
+    async def _begin(self, lease: Lease) -> AsyncIterator[Shift]:
+        now = self.clock.now().astimezone(IST)
+        session = self.session_on(now.date())
+        if session is None:
+            raise Invalid(f"there is no session on {now:%d-%b-%Y}: nothing is traded")
+        books = BooksOfOne(self.table, lease.user_id, shards=self.settings.shards)
+        accounts, book = await asyncio.gather(
+            books.all_accounts(), TableBook.open(self.table, lease.user_id, session.date)
+        )
+        exchange = PaperExchange(
+            book,
+            self.feed,
+            self.clock,
+            fills=QuotedFills(),
+            is_trading=lambda contract, at: (
+                session.is_open(at) and at < contract_close(self.facts, session, contract.expiry)
+            ),
+            protection=lru_cache(maxsize=10_000)(partial(price_band, self.facts)),
+        )
+
+        def connect(user_id: str, account: BrokerAccount) -> Broker:
+            return exchange.broker(account.id, user=user_id)
+
+        trading = assembled(
+            books=books,
+            feed=self.feed,
+            clock=self.clock,
+            queue=self.queue,
+            facts=self.facts,
+            accounts={(user, account.id): account for user, account in accounts},
+            connect=connect,
+            rate_of=lambda account: Rate().at(account.charges_as),
+            pace=Pace(blind_after=BLIND_AFTER),
+        )
+        trading.session = session
+        try:
+            yield Shift(
+                trading=trading,
+                user_id=lease.user_id,
+                inbox=self.queue.inbox,
+                cadence=self.cadence,
+                wall=self.wall,
+                lease=lease,
+                leases=self.leases,
+                matching=exchange.on_market,
+            )
+        finally:
+            await exchange.close()
+
+
+def ahead(at: datetime, lead: timedelta) -> str:
+    """The instant a lead before another, as Step Functions reads one."""
+    return f"{(at - lead).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
