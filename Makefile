@@ -1,13 +1,17 @@
-# Everything a person types. Each target calls what it needs; nothing is installed outside .venv and .venv-ministack.
+# Everything a person types. Each target calls what it needs; nothing is installed outside .venv, .venv-ministack and
+# .venv-infra.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 EMULATOR := .venv-ministack
 EMULATOR_STAMP := $(EMULATOR)/.ready
+INFRA := .venv-infra
+INFRA_STAMP := $(INFRA)/.ready
+PACKAGED := out/lambda/.ready
 JOBS ?= 2
 
-.PHONY: setup run serve test check bench fuzz chaos requirements clean help
+.PHONY: setup run serve test check bench fuzz chaos package synth aws-test requirements clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -23,6 +27,11 @@ $(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
 $(EMULATOR_STAMP): requirements/ministack.txt $(STAMP)
 	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(EMULATOR)
 	@$(BIN)/uv pip install --quiet --python $(EMULATOR)/bin/python --require-hashes -r requirements/ministack.txt
+	@touch $@
+
+$(INFRA_STAMP): requirements/infra.txt $(STAMP)
+	@$(BIN)/uv venv --quiet --allow-existing --python $(BIN)/python $(INFRA)
+	@$(BIN)/uv pip install --quiet --python $(INFRA)/bin/python --require-hashes -r requirements/infra.txt
 	@touch $@
 
 run: $(STAMP)    ## play one simulated trading day with the demo baskets
@@ -54,11 +63,27 @@ fuzz: setup      ## engine beside reference on CASES random cases of SEED; ten t
 chaos: setup     ## kill the engine KILLS times at any instant, and compare the exchange's book with an uninterrupted day's
 	@$(BIN)/python -m tests.chaos --kills $(or $(KILLS),500) $(if $(SEED),--seed $(SEED)) $(if $(POWER),--power)
 
+package: $(PACKAGED) ## code and layers of the AWS functions, with their sizes, into out/lambda
+$(PACKAGED): $(STAMP) requirements/lambda-events.txt requirements/lambda-api.txt infra/packages.py \
+		$(shell find src -name '*.py' -o -name '*.toml' -o -name '*.csv')
+	@$(BIN)/python -m infra.packages
+	@touch $@
+
+synth: $(INFRA_STAMP) $(PACKAGED) ## templates of all AWS environments into out/infra, as cdk-nag likes them
+	@rm -rf out/infra && mkdir -p out/infra
+	@CDK_OUTDIR=out/infra PYTHONPATH=src $(INFRA)/bin/python -m infra.app > out/synth.log 2>&1 || (cat out/synth.log; exit 1)
+
+aws-test: setup synth ## statelint, cfn-lint, and what the templates must hold
+	@PYTHONPATH=src $(INFRA)/bin/python -m infra.lint
+	@CI=true $(BIN)/pytest -n $(JOBS) tests/infra
+
 requirements: setup ## compile the pinned requirement files anew
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal pyproject.toml -o requirements/run.txt
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal --group dev --extra aws pyproject.toml -o requirements/dev.txt
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal requirements/ministack.in -o requirements/ministack.txt
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal requirements/peers.in -o requirements/peers.txt
+	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal requirements/infra.in -o requirements/infra.txt
+	@for layer in events api; do $(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal -c requirements/dev.txt requirements/lambda-$$layer.in -o requirements/lambda-$$layer.txt; done
 
 clean:           ## remove what the other targets made
-	rm -rf $(VENV) $(EMULATOR) .mypy_cache .ruff_cache .pytest_cache .hypothesis out
+	rm -rf $(VENV) $(EMULATOR) $(INFRA) .mypy_cache .ruff_cache .pytest_cache .hypothesis out
