@@ -43,6 +43,7 @@ from option_baskets.store.books import Books
 from option_baskets.store.leases import Lease, Leases
 from option_baskets.store.one_user import BooksOfOne
 
+UNDERLYINGS = ("BANKNIFTY", "FINNIFTY", "MIDCPNIFTY", "NIFTY", "SENSEX")
 BLIND_AFTER = timedelta(seconds=90)
 """A feed silent so long on a sold contract leaves its stops blind; chains are written every minute."""
 
@@ -136,11 +137,11 @@ class Cloud:
             if kind == "stored":
                 from option_baskets.adapters.feeds.stored import StoredFeed
 
-                self._feed = StoredFeed(self.table, sorted(self.facts.names))
+                self._feed = StoredFeed(self.table, UNDERLYINGS)
             elif kind == "simulated" and seed.isdecimal():
                 from option_baskets.adapters.feeds.simulated import SimulatedFeed
 
-                self._feed = SimulatedFeed(self.facts, seed=int(seed), underlyings=sorted(self.facts.names))
+                self._feed = SimulatedFeed(self.facts, seed=int(seed), underlyings=UNDERLYINGS)
             else:
                 raise Invalid(f"OPTION_BASKETS_MARKET is {self.settings.market!r}; write stored, or simulated:7")
         return self._feed
