@@ -159,6 +159,7 @@ async def get_allocations_summary(asker: Asking, date: AnyDay = None) -> Respons
         today=today(platform),
         day=date,
         market=await prices_now(platform),
+        session=platform.session(),
     )
     return Answer(
         AllocationsView(

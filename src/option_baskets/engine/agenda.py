@@ -125,12 +125,16 @@ async def agenda_of(
     )
 
 
-def is_due_on(facts: Facts, plans: Plans, user_id: str, strategy: Strategy, day: date, market: Snapshot | None) -> bool:
-    """Whether the plan has it entered on a day, whatever may keep it from that."""
-    session = session_on(facts, day, exchange_of(facts, strategy.underlying))
-    if session is None:
-        return False
-    return planned_run(facts, session, due_of(plans, user_id, strategy), listed_on(facts, day, market), ()) is not None
+def is_due_on(
+    facts: Facts,
+    due: DueStrategy,
+    day: date,
+    market: Snapshot | None,
+    session: Session | None = None,
+) -> bool:
+    """Whether the plan has it entered on a day, whatever may keep it from that. ``session`` as for ``agenda_of``."""
+    of_day = _session(facts, day, Exchange(exchange_of(facts, due.strategy.underlying)), session)
+    return of_day is not None and planned_run(facts, of_day, due, listed_on(facts, day, market), ()) is not None
 
 
 def barred(

@@ -17,7 +17,8 @@ from option_baskets.domain.facts import Facts
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.reasons import Reason
 from option_baskets.domain.resolve import resolve
-from option_baskets.engine.agenda import Plans, is_due_on, plans_of
+from option_baskets.domain.session import Session
+from option_baskets.engine.agenda import Plans, due_of, is_due_on, plans_of
 from option_baskets.engine.valuation import Holding, Valuation
 from option_baskets.pricing.margin import Margin
 from option_baskets.store.books import Books
@@ -78,7 +79,14 @@ class _Priced:
 
 
 async def allotment_of(
-    books: Books, facts: Facts, *, user_id: str, today: date, day: date | None, market: Snapshot | None
+    books: Books,
+    facts: Facts,
+    *,
+    user_id: str,
+    today: date,
+    day: date | None,
+    market: Snapshot | None,
+    session: Session | None = None,
 ) -> Allotment:
     """What the user has allotted, paused or not.
 
@@ -86,15 +94,17 @@ async def allotment_of(
         today: on which the units of policies are those of the day, or where it has none yet of the last one.
         day: only strategies that trade on this day; None: all.
         market: the prices; None: there are none, and no margin is known.
+        session: the one under way, which is the authority for its day.
     """
     plans = await plans_of(books, user_id)
     priced = _Priced(valuation=None if market is None else Valuation(facts=facts, snapshot=market))
     parts: list[Allotted] = []
     held: dict[str, list[tuple[Holding, ...] | None]] = {}
     for strategy in plans.strategies:
-        if day is not None and not is_due_on(facts, plans, user_id, strategy, day, market):
+        due = due_of(plans, user_id, strategy)
+        if day is not None and not is_due_on(facts, due, day, market, session):
             continue
-        allocations = plans.allocations.get(strategy.id, ())
+        allocations = due.allocations
         of_policy = await _units_of_policy(books, plans, user_id, strategy, allocations, day or today)
         units = units_by_allocation(strategy, allocations, of_policy)
         for each in allocations:
