@@ -7,22 +7,23 @@ from rich.console import Console
 from rich.table import Table
 
 from option_baskets.cli.data_folder import holder
-from option_baskets.cli.killing import books_of, left_of
+from option_baskets.cli.killing import books_of, told
 from option_baskets.domain.session import IST
+from option_baskets.engine.left import left_of, parts_of
 from option_baskets.wiring import LOCAL_USER
 
 
 async def show_status(console: Console, data: Path) -> None:
     """Every switch that is thrown: since when, by whom, why, whether the engine has it, and what is left."""
     async with books_of(data) as books:
-        kills = await books.kills_of(LOCAL_USER)
+        kills, parts = await books.kills_of(LOCAL_USER), await parts_of(books, LOCAL_USER)
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
         for name in ("killed", "since", "by", "why", "taken up", "left"):
             table.add_column(name, no_wrap=name == "since")
         for kill in kills:
             seen = "not yet" if kill.seen_at is None else f"{kill.seen_at.astimezone(IST):%d-%b %H:%M:%S}"
             since = f"{kill.at.astimezone(IST):%d-%b-%Y %H:%M:%S}"
-            table.add_row(kill.what, since, kill.actor, kill.reason, seen, str(await left_of(books, kill.subject)))
+            table.add_row(kill.what, since, kill.actor, kill.reason, seen, told(left_of(parts, kill.subject)))
     if kills:
         console.print(table)
     else:

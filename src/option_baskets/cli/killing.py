@@ -3,9 +3,7 @@
 import contextlib
 import getpass
 import os
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,8 +13,8 @@ from option_baskets.adapters.clock import RealClock
 from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.cli.data_folder import holder
 from option_baskets.domain.errors import Invalid, NotFound
-from option_baskets.domain.kill import Kill, Killed, KillScope, killed_with
-from option_baskets.domain.run import Run, RunStatus
+from option_baskets.domain.kill import Kill, Killed, KillScope
+from option_baskets.engine.left import Left, left_of, parts_of
 from option_baskets.store.books import Books, Leave
 from option_baskets.wiring import LOCAL_USER, TRADING_FILE
 
@@ -72,7 +70,7 @@ async def subject_of(
         return KillScope.BASKET, _named("basket", basket, known)
     if strategy is not None:
         known = {each.id: each.name for each in await books.strategies(LOCAL_USER)}
-        known |= {run.strategy.id: run.strategy.name for run in await open_runs(books)}
+        known |= {run.strategy.id: run.strategy.name for run in await books.open_runs(LOCAL_USER)}
         return KillScope.STRATEGY, _named("strategy", strategy, known)
     return KillScope.USER, ""
 
@@ -93,48 +91,19 @@ def _named(kind: str, name: str, known: Mapping[str, str]) -> str:
 # ---------------------------------------------------------------- what is left of it
 
 
-async def open_runs(books: Books) -> list[Run]:
-    return [run for run in await books.active_runs() if run.user_id == LOCAL_USER]
+async def what_is_left(books: Books, subject: Killed) -> Left:
+    """What is held and worked on behind a switch, by the journal."""
+    return left_of(await parts_of(books, LOCAL_USER), subject)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Left:
-    """What of a subject is not flat, by account: open positions, and orders that are not final."""
-
-    positions: Mapping[str, int]
-    orders: Mapping[str, int]
-
-    @property
-    def is_flat(self) -> bool:
-        return not (self.positions or self.orders)
-
-    def __str__(self) -> str:
-        accounts = sorted({*self.positions, *self.orders})
-        return "; ".join(f"{account}: {self._on(account)}" for account in accounts) or "flat"
-
-    def _on(self, account: str) -> str:
-        counts = ((self.positions.get(account, 0), "open position"), (self.orders.get(account, 0), "working order"))
-        return ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts if count)
+def told(left: Left) -> str:
+    """For a person."""
+    return "; ".join(f"{account}: {_on(left, account)}" for account in left.accounts) or "flat"
 
 
-async def left_of(books: Books, subject: Killed) -> Left:
-    """What is held, worked on or waited for behind a switch, by the journal."""
-    positions: Counter[str] = Counter()
-    orders: Counter[str] = Counter()
-    for run in await open_runs(books):
-        if run.status is RunStatus.SCHEDULED:
-            continue
-        for position in run.positions:
-            if position.open and _covers(subject, run, position.account):
-                positions[position.account] += 1
-        for order in await books.orders_of_run(run.user_id, run.id):
-            if not order.state.is_final and _covers(subject, run, order.intent.account):
-                orders[order.intent.account] += 1
-    return Left(positions=positions, orders=orders)
-
-
-def _covers(subject: Killed, run: Run, account: str) -> bool:
-    return subject in killed_with(run.basket.id, run.strategy.id, account)
+def _on(left: Left, account: str) -> str:
+    counts = ((left.positions.get(account, 0), "open position"), (left.orders.get(account, 0), "working order"))
+    return ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts if count)
 
 
 # ---------------------------------------------------------------- waiting for it
@@ -146,9 +115,9 @@ async def watch(
     """Tell what is left whenever it changes, until it is flat; False where nobody is there to close it."""
     clock = RealClock()
     until = clock.now() + SEEN_WITHIN
-    told = ""
+    shown = ""
     while True:
-        left = await left_of(books, subject)
+        left = await what_is_left(books, subject)
         taken_up = await seen()
         engine = holder(data)
         if taken_up and left.is_flat:
@@ -163,10 +132,10 @@ async def watch(
                 "use baskets kill --direct"
             )
             return left.is_flat
-        text = f"{left}" if taken_up else f"waiting for process {engine} to take it up; {left}"
-        if text != told:
+        text = told(left) if taken_up else f"waiting for process {engine} to take it up; {told(left)}"
+        if text != shown:
             console.print(text, highlight=False)
-            told = text
+            shown = text
         await clock.sleep_until(clock.now() + LOOK_EVERY)
 
 
@@ -175,7 +144,9 @@ async def _without_engine(console: Console, data: Path, left: Left) -> bool:
     if left.is_flat:
         console.print("[green]flat[/]: nothing is open, and no order is working")
         return True
-    console.print(f"[bold red]nobody closes what is open[/]: {left}; start baskets run, or use baskets kill --direct")
+    console.print(
+        f"[bold red]nobody closes what is open[/]: {told(left)}; start baskets run, or use baskets kill --direct"
+    )
     return False
 
 
