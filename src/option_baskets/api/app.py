@@ -25,6 +25,7 @@ ROUTERS: tuple[str, ...] = (
     "schedule",
     "summary",
     "stream",
+    "broker_accounts",
 )
 """Modules of this package with a ``router``."""
 

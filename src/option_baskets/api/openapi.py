@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import TypeAdapter
 
 from option_baskets.adapters.basket_file.components import plan_schemas
+from option_baskets.api.account_bodies import schemas as account_schemas
 from option_baskets.api.http.asking import REPEAT_HEADER
 from option_baskets.api.http.problems import Problem
 from option_baskets.api.http.repeats import LONGEST_KEY, RepeatableRoute
@@ -17,7 +18,7 @@ from option_baskets.api.stream import schemas as stream_schemas
 _REF = "#/components/schemas/{model}"
 Schemas = dict[str, Any]
 
-EXTRA: tuple[Callable[[], Schemas], ...] = (plan_schemas, stream_schemas)
+EXTRA: tuple[Callable[[], Schemas], ...] = (plan_schemas, stream_schemas, account_schemas)
 """Where schemas by name come from that no route's types name."""
 
 

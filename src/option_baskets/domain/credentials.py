@@ -1,5 +1,6 @@
 """Which secrets an account at a broker needs, and whether those given are they. No message has a value in it."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -9,6 +10,8 @@ from option_baskets.domain.facts import Credential, Facts, Need, in_force
 
 LONGEST = 4096
 """Characters of one value."""
+VALUE = r"[!-~]([ -~]*[!-~])?"
+"""What brokers hand out: printable ASCII, without blanks around it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,18 +52,19 @@ def require_credentials(facts: Facts, broker: str, given: object, on: date, *, w
     listed = ", ".join(each.field if each.is_required else f"{each.field} (optional)" for each in needed.values())
     if not isinstance(given, Mapping):
         raise Invalid(f"give an object with {listed}", where=where)
+    path = f"{where}." if where else ""
     values = {str(field): value for field, value in given.items() if value is not None}
     problems = [
-        Problem(where=f"{where}.{each.field}", message=f"is missing; {broker} needs {listed}")
+        Problem(where=f"{path}{each.field}", message=f"is missing; {broker} needs {listed}")
         for each in needed.values()
         if each.is_required and each.field not in values
     ]
     for field, value in values.items():
         if field in needed:
-            problems += [Problem(where=f"{where}.{field}", message=wrong) for wrong in _wrong(value)]
+            problems += [Problem(where=f"{path}{field}", message=wrong) for wrong in _wrong(value)]
         elif any(row.field == field for row in facts.credentials):
             message = f"is not asked for by {broker}; remove it: its fields are {listed}"
-            problems.append(Problem(where=f"{where}.{field}", message=message))
+            problems.append(Problem(where=f"{path}{field}", message=message))
         else:
             message = f"has a field that no broker asks for; {broker} asks for {listed}"
             problems.append(Problem(where=where, message=message))
@@ -78,11 +82,10 @@ def _wrong(value: object) -> list[str]:
         return ["is not text; put it in quotes"]
     if not value.strip():
         return ["is empty; paste it as the broker shows it"]
-    wrong = []
     if value != value.strip():
-        wrong.append("begins or ends with blanks; remove them")
-    if not value.strip().isprintable():
-        wrong.append("has characters that cannot be printed, such as line ends; paste it again")
+        return ["begins or ends with blanks; remove them"]
+    if not re.fullmatch(VALUE, value):
+        return ["has line ends or characters that are not ASCII; paste it again"]
     if len(value) > LONGEST:
-        wrong.append(f"has more than {LONGEST:,} characters; paste the value alone")
-    return wrong
+        return [f"has more than {LONGEST:,} characters; paste the value alone"]
+    return []

@@ -1,8 +1,9 @@
 """The secrets of broker accounts: sealed in the identity table, and in no other form anywhere.
 
 The account itself is in the configurations (``store/accounts.py``), which another file or service may hold; so the two
-are not written together. Secrets are written before their account and deleted after it: what a crash leaves behind is
-sealed, belongs to an id without an account, and goes when that id is added or deleted again.
+are not written together. Secrets are written after their account and deleted after it: what a crash leaves behind is an
+account that shows which secrets it lacks, or something sealed that belongs to nothing and goes with the next account of
+that id.
 """
 
 from collections.abc import Callable, Mapping
@@ -58,6 +59,11 @@ class Secrets(Shelf):
     async def secret(self, user_id: str, account_id: str) -> AccountSecret | None:
         """Which secrets the account has; None: none."""
         return await self._get(IDENTITY, keys.secret(user_id, account_id), AccountSecret)
+
+    async def secrets(self, user_id: str) -> list[AccountSecret]:
+        """Which secrets the user's accounts have, by account."""
+        items = await self._items(IDENTITY, user_id, begins_with=keys.ACCOUNTS)
+        return [self._decode(item, AccountSecret) for item in items]
 
     async def save_secret(
         self, user_id: str, account_id: str, values: Mapping[str, str], *, at: datetime
