@@ -24,6 +24,9 @@ ROUTERS: tuple[str, ...] = (
     "alerts",
     "schedule",
     "summary",
+    "controls",
+    "kill_switches",
+    "limits",
     "stream",
     "broker_accounts",
 )
