@@ -6,7 +6,8 @@ import cProfile
 import sqlite3
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -33,7 +34,7 @@ from option_baskets.domain.facts import Facts
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.order import Order, OrderState
 from option_baskets.domain.run import RunStatus
-from option_baskets.domain.session import IST, session_on
+from option_baskets.domain.session import IST, Session, session_on
 from option_baskets.engine.rates import Rate
 from option_baskets.ports import Clock, Item, Page, Put, Table, TableName, Write
 from option_baskets.store import codec
@@ -101,6 +102,14 @@ class Seen:
         return sorted(each.sent for each in self.orders)
 
 
+Beside = Callable[[Embedded, Clock, Session], AbstractAsyncContextManager[object]]
+"""What else goes on in the process from its start to the end of the burst."""
+
+
+def _alone(_: Embedded, __: Clock, ___: Session) -> AbstractAsyncContextManager[object]:
+    return contextlib.nullcontext()
+
+
 def measure(size: Size, *, slow: Mapping[tuple[str, str], Behaviour] | None = None) -> Seen:
     """A burst in a folder of its own."""
     with tempfile.TemporaryDirectory(prefix="baskets-burst-") as folder:
@@ -112,7 +121,7 @@ def simulate(size: Size, *, slow: Mapping[tuple[str, str], Behaviour] | None = N
     lead = timedelta(seconds=_LEADS[0])
     with tempfile.TemporaryDirectory(prefix="baskets-burst-") as folder:
         return run_simulated(
-            lambda clock: _trade(Path(folder), size, clock, slow or {}, None, threaded=False), BOUNDARY - lead
+            lambda clock: _trade(Path(folder), size, clock, slow or {}, None, _alone, threaded=False), BOUNDARY - lead
         )
 
 
@@ -122,14 +131,19 @@ def run(
     *,
     slow: Mapping[tuple[str, str], Behaviour] | None = None,
     profile: cProfile.Profile | None = None,
+    beside: Beside = _alone,
 ) -> Seen:
     """A burst in an empty folder; both books stay there. ``slow`` accounts behave otherwise than perfectly."""
+
+    def trade(trial: Path, lead: int) -> Seen:
+        return run_real(_burst(trial, size, timedelta(seconds=lead), slow or {}, profile, beside))
+
     for lead in _LEADS[:-1]:
         trial = folder / f"lead-{lead}"
         with contextlib.suppress(TimeoutError):
-            return _kept(folder, trial, run_real(_burst(trial, size, timedelta(seconds=lead), slow or {}, profile)))
+            return _kept(folder, trial, trade(trial, lead))
     trial = folder / "lead"
-    return _kept(folder, trial, run_real(_burst(trial, size, timedelta(seconds=_LEADS[-1]), slow or {}, profile)))
+    return _kept(folder, trial, trade(trial, _LEADS[-1]))
 
 
 def _kept(folder: Path, trial: Path, seen: Seen) -> Seen:
@@ -144,12 +158,13 @@ async def _burst(
     lead: timedelta,
     slow: Mapping[tuple[str, str], Behaviour],
     profile: cProfile.Profile | None,
+    beside: Beside,
 ) -> Seen:
     facts = load()
     loading = Embedded(data=folder, market=_market(facts), clock=RealClock(), facts=facts, rate=RATE, durable=False)
     await _fill_books(loading, size)
     await loading.close()
-    return await _trade(folder, size, RealClock(1.0, BOUNDARY - lead), slow, profile, threaded=True)
+    return await _trade(folder, size, RealClock(1.0, BOUNDARY - lead), slow, profile, beside, threaded=True)
 
 
 def _market(facts: Facts) -> Market:
@@ -168,6 +183,7 @@ async def _trade(
     clock: Clock,
     slow: Mapping[tuple[str, str], Behaviour],
     profile: cProfile.Profile | None,
+    beside: Beside,
     *,
     threaded: bool,
 ) -> Seen:
@@ -183,6 +199,22 @@ async def _trade(
     for (user, account), behaviour in slow.items():
         machine.exchange.broker(account, user=user, behaviour=behaviour)
     machine.books.table = watched = _Watched(machine.table, clock)
+    try:
+        async with beside(machine, clock, session):
+            return await _watch(folder, size, machine, clock, session, watched, profile)
+    finally:
+        await machine.close()
+
+
+async def _watch(
+    folder: Path,
+    size: Size,
+    machine: Embedded,
+    clock: Clock,
+    session: Session,
+    watched: "_Watched",
+    profile: cProfile.Profile | None,
+) -> Seen:
     day = await machine.trading_day()
     running = asyncio.create_task(day.run(session))
     runs = day.trading.runs
@@ -207,7 +239,6 @@ async def _trade(
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
-        await machine.close()
     return Seen(
         unfinished=len(waiting),
         cpu=cpu,

@@ -40,8 +40,10 @@ GATHERED = timedelta(seconds=0.25)
 """Of real time: how long fills and ticks gather before profits are computed anew."""
 SLICE = 0.001
 """Seconds of work at a time."""
-WOKEN = 8
-"""Clients woken at a time: each sends a frame, which takes a tenth of a millisecond."""
+SHARE = 0.1
+"""Of the loop, where others are busy."""
+A_FRAME = 0.0001
+"""Seconds a client that is woken takes to send."""
 
 Why = Literal["another_epoch", "too_long_ago", "ahead"]
 
@@ -340,15 +342,19 @@ class Hub:
 
 
 class _Turns:
-    """Work in slices: between two of them everything else that can go on does."""
+    """Work in slices: between two of them everything else that can go on does.
+
+    While that takes long, as in a burst of orders, a slice is longer too, so that the stream falls behind and not
+    asleep; it then has ``SHARE`` of the loop.
+    """
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self.begin()
 
-    def begin(self) -> None:
-        self._until = self._loop.time() + SLICE
-        self._woken = 0
+    def begin(self, away: float = 0.0) -> None:
+        """``away``: the seconds that others have just had."""
+        self._until = self._loop.time() + max(SLICE, away * SHARE)
 
     @property
     def is_over(self) -> bool:
@@ -356,10 +362,11 @@ class _Turns:
 
     async def after(self, woken: int) -> None:
         """A piece of work is done, and so many clients were woken by it."""
-        self._woken += woken
-        if self._woken >= WOKEN or self.is_over:
+        self._until -= woken * A_FRAME
+        if self.is_over:
+            left = self._loop.time()
             await asyncio.sleep(0)
-            self.begin()
+            self.begin(self._loop.time() - left)
 
 
 def _options(market: Snapshot, chains: Iterable[tuple[str, date]]) -> Iterator[Contract]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -481,6 +482,7 @@ def line(message: Message) -> str:
     return codec.encode(message).decode()
 
 
+@lru_cache(maxsize=10_000)
 def contract_told(contract: Contract) -> ContractTold:
     return ContractTold(
         underlying=contract.underlying,
@@ -511,8 +513,9 @@ def rupees_or_none(value: Decimal | None) -> str | None:
 
 
 def time_told(at: datetime) -> datetime:
-    return at.astimezone(IST)
+    """On the exchange's clock; nearly always it is so already."""
+    return at if at.utcoffset() == IST.utcoffset(at) else at.astimezone(IST)
 
 
 def time_or_none(at: datetime | None) -> datetime | None:
-    return None if at is None else at.astimezone(IST)
+    return None if at is None else time_told(at)
