@@ -1,11 +1,12 @@
 """The OpenAPI document: what FastAPI sees of the routes, with the schemas that are not Python types."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import TypeAdapter
 
 from option_baskets.adapters.basket_file.components import plan_schemas
@@ -50,10 +51,29 @@ def _document(app: FastAPI) -> Schemas:
     schemas[Problem.__name__] = problem
     for each in EXTRA:
         schemas.update(each())
-    for route in app.routes:
+    routes = _routes(app)
+    _with_whole_examples(found, routes)
+    for route in routes:
         if isinstance(route, RepeatableRoute) and route.methods == {"POST"}:
             found["paths"][route.path_format]["post"].setdefault("parameters", []).append(_REPEAT_KEY)
     return dict(found)
+
+
+def _routes(app: FastAPI) -> list[APIRoute]:
+    """Those of the document, whichever router they were included by."""
+    found = (context.original_route for context in iter_route_contexts(app.routes))
+    return [route for route in found if isinstance(route, APIRoute) and route.include_in_schema]
+
+
+def _with_whole_examples(document: Schemas, routes: Iterable[APIRoute]) -> None:
+    """FastAPI leaves every null out of the document, in examples too, where a null is part of the answer."""
+    for route in routes:
+        for method in route.methods or ():
+            published = document["paths"][route.path_format][method.lower()]["responses"]
+            for status, given in route.responses.items():
+                for media, content in given.get("content", {}).items():
+                    shown = {name: content[name] for name in ("example", "examples") if name in content}
+                    published[str(status)]["content"][media].update(shown)
 
 
 _REPEAT_KEY = {
