@@ -106,6 +106,10 @@ class KeyFileVault:
         keys = self.known_keys()
         return bool(keys) and sealed[:_HEAD] == _FORMAT + keys[0].name
 
+    def key_of(self, sealed: bytes) -> str:
+        """The name of the key that sealed it, whether it is in the file or not."""
+        return sealed[len(_FORMAT) : _HEAD].hex()
+
     def known_keys(self) -> Sequence[Key]:
         """The keys of the file as it is now, the newest first; none where there is no file yet.
 

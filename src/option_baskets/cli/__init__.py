@@ -28,6 +28,7 @@ _COMMANDS = {
     "smile": "Implied volatility over strikes on a recorded day.",
     "templates": "The strategies that come with the package.",
     "user": "Who may log in: add, list, disable, new passwords.",
+    "vault": "The keys that seal secrets: make a new one, look at them.",
 }
 
 
