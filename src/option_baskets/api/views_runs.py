@@ -39,6 +39,8 @@ class SummaryView:
     exit_at: datetime
     closed_at: datetime | None
     """When the last unit so far was closed."""
+    asked_by: str | None
+    """Who entered it by hand; null: its schedule did, or a restart."""
     accounts: tuple[str, ...]
     realised: Decimal
     """Rupees over all accounts on units closed so far, before charges."""
@@ -59,6 +61,7 @@ class SummaryView:
             entry_at=run.entry_at.astimezone(IST),
             exit_at=run.exit_at.astimezone(IST),
             closed_at=exchange_time(run.closed_at),
+            asked_by=None if run.asked is None else run.asked.by,
             accounts=_accounts(run),
             realised=rupees(sum((each.gross for each in run.positions), ZERO)),
         )
@@ -242,6 +245,7 @@ SUMMARY = SummaryView(
     entry_at=_AT,
     exit_at=_AT.replace(hour=15, minute=15),
     closed_at=_AT.replace(hour=15, minute=15, second=1),
+    asked_by=None,
     accounts=("zerodha-1",),
     realised=Decimal("2437.50"),
 )
