@@ -13,6 +13,7 @@ from option_baskets.api.http.pages import Paged
 from option_baskets.api.http.repeats import RepeatableRoute
 from option_baskets.api.plan_answers import PlanAnswer, allocation_view, plan_answers, plan_body, unchanged, versioned
 from option_baskets.api.plan_store import as_users, found, in_use, known, once, open_runs, stored_around
+from option_baskets.api.scheduling import scheduled
 from option_baskets.api.strategies import StrategyId, stored_strategy
 from option_baskets.domain.allocation import Allocation
 from option_baskets.domain.errors import NotFound
@@ -56,6 +57,7 @@ async def create_allocation(asker: Asking, request: Request, strategy_id: Strate
         return Change(allocations=(read_allocation(body, None, strategy, stored, known(asker)),))
 
     (made,) = (await asker.books.save_plans(asker.user_id, decide, once=await once(asker))).allocations
+    await scheduled(asker, strategy_id)
     return versioned(allocation_view(made), status=201, location=_path(made))
 
 
@@ -98,6 +100,7 @@ async def replace_allocation(
         return Change(allocations=(read_allocation(body, before, strategy, stored, known(asker)),))
 
     (made,) = (await asker.books.save_plans(asker.user_id, decide)).allocations
+    await scheduled(asker, strategy_id)
     return versioned(allocation_view(made))
 
 

@@ -15,6 +15,7 @@ from option_baskets.api.http.problems import User
 from option_baskets.api.http.repeats import RepeatableRoute
 from option_baskets.api.plan_answers import PlanAnswer, basket_view, plan_answers, plan_body, unchanged, versioned
 from option_baskets.api.plan_store import found, free_id, in_use, once, stored_in
+from option_baskets.api.scheduling import scheduled
 from option_baskets.domain.basket import Basket
 from option_baskets.store.edits import Change, Standing
 
@@ -92,6 +93,9 @@ async def replace_basket(asker: Asking, request: Request, basket_id: BasketId, i
 
     made = (await asker.books.save_plans(asker.user_id, decide)).basket
     assert made is not None
+    if not made.paused:
+        strategies = await asker.books.strategies(asker.user_id, made.id)
+        await scheduled(asker, *(each.id for each in strategies))
     return versioned(basket_view(made))
 
 

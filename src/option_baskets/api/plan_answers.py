@@ -121,12 +121,15 @@ def _examples() -> dict[str, Any]:
         "StoredLeg": _first(leg_view(strategy, strategy.legs[0])),
         "StoredAllocation": _first(allocation_view(allocation)),
     }
+    pages = {
+        f"{name.removeprefix('Stored')}Page": {"items": [each], "next": "bWFkZS1mb3ItdGhpcy11c2Vy"}
+        for name, each in stored.items()
+    }
     several = {
         "CreatedStrategy": stored["StoredStrategy"] | {"allocations": [stored["StoredAllocation"]]},
         "EditedStrategy": stored["StoredStrategy"] | {"counts_from": "next_entry", "open_runs": []},
-        **{f"{name.removeprefix('Stored')}Page": {"items": [each], "next": None} for name, each in stored.items()},
     }
-    shown: dict[str, Any] = msgspec.json.decode(_encoder.encode({**new, **edits, **stored, **several}))
+    shown: dict[str, Any] = msgspec.json.decode(_encoder.encode({**new, **edits, **stored, **several, **pages}))
     return shown
 
 

@@ -33,6 +33,7 @@ from option_baskets.api.plan_store import (
     stored_around,
     stored_in,
 )
+from option_baskets.api.scheduling import scheduled
 from option_baskets.domain.basket import Strategy
 from option_baskets.domain.ids import public_run_id
 from option_baskets.store.edits import Change, Standing
@@ -85,6 +86,7 @@ async def create_strategy(asker: Asking, request: Request, basket_id: BasketId) 
 
     made = await asker.books.save_plans(asker.user_id, decide, once=await once(asker))
     assert made.strategy is not None
+    await scheduled(asker, made.strategy.id)
     view = strategy_view(made.strategy) | {"allocations": [allocation_view(each) for each in made.allocations]}
     return versioned(view, status=201, location=f"/options/strategies/{made.strategy.id}")
 
@@ -127,7 +129,9 @@ async def replace_strategy(
         require_match(if_match, before.version)
         return Change(strategy=read_strategy_again(body, before, stored, known(asker)))
 
-    return await edited(asker, (await asker.books.save_plans(asker.user_id, decide)).strategy)
+    made = (await asker.books.save_plans(asker.user_id, decide)).strategy
+    await scheduled(asker, strategy_id)
+    return await edited(asker, made)
 
 
 @router.delete(

@@ -102,15 +102,15 @@ def read_allocation(
     body: object, before: Allocation | None, strategy: Strategy, stored: Stored, known: Known
 ) -> Allocation:
     """A new allocation of a stored strategy, or what a stored one becomes."""
-    report = Report()
+    report, aside = Report(), Report()
     table = _table(body)
     others = [each for each in stored.of(strategy) if before is None or each.id != before.id]
     if before is not None:
         answered = {"id": before.id, "strategy_id": before.strategy_id, "version": before.version}
-        table = _without(table, report, **answered)
+        table = _without(table, aside, **answered)
         if table.get("account", before.account) != before.account:
             way_out = "delete this one and add one for the other account"
-            report.add("account", f"an allocation stays on its account, {shown(before.account)}; {way_out}")
+            aside.add("account", f"an allocation stays on its account, {shown(before.account)}; {way_out}")
     taken = [each.priority for each in others]
     usual = min(max(taken, default=-1) + 1, HIGHEST_PRIORITY) if before is None else before.priority
     changed = strategy_table(strategy) | {
@@ -120,33 +120,32 @@ def read_allocation(
     _, allocations = _together(Fields(changed, "", report), strategy, stored, known)
     if not report.problems:
         _check_shared(report, stored, strategy, allocations)
-    named = _of_stored(others)
-    _raise(report, lambda path: _within(path, own) if _is_within(path, own) else _or_strategy(named(path)))
+    _raise(report, _of_part(own, others), aside)
     made = allocations[len(others)]
     return made if before is None else replace(made, id=before.id, version=before.version)
 
 
 def read_leg(body: object, before: str | None, strategy: Strategy, stored: Stored, known: Known) -> Strategy:
     """The stored strategy with a leg more, or with another one in the place of the leg ``before``."""
-    report = Report()
+    aside = Report()
     table = _table(body)
     ids = [leg.id for leg in strategy.legs]
     if before is not None:
-        table = _without(table, report, strategy_id=strategy.id, version=strategy.version)
+        table = _without(table, aside, strategy_id=strategy.id, version=strategy.version)
         if table.get("id", before) != before:
             way_out = "delete this leg and add one of that id"
-            report.add("id", f"a leg keeps its id, {shown(before)}; {way_out}")
+            aside.add("id", f"a leg keeps its id, {shown(before)}; {way_out}")
     at = len(ids) if before is None else ids.index(before)
     table = {"id": _next_id(ids) if before is None else before} | table
     legs: list[Table] = [leg_table(leg) for leg in strategy.legs]
     legs[at : at + 1] = [table]
-    return _with_legs(report, legs, strategy, stored, known, own=f"legs[{at}]")
+    return _with_legs(legs, strategy, stored, known, own=f"legs[{at}]", aside=aside)
 
 
 def without_leg(leg_id: str, strategy: Strategy, stored: Stored, known: Known) -> Strategy:
     """The stored strategy without one of its legs. What uses the leg is for the caller to ask."""
     legs = [leg_table(leg) for leg in strategy.legs if leg.id != leg_id]
-    return _with_legs(Report(), legs, strategy, stored, known, own="")
+    return _with_legs(legs, strategy, stored, known, own="", aside=Report())
 
 
 # ---------------------------------------------------------------- reading
@@ -187,14 +186,14 @@ def _with_allocations(table: Table, allocations: Sequence[Allocation]) -> Table:
 
 
 def _with_legs(
-    report: Report, legs: list[Table], strategy: Strategy, stored: Stored, known: Known, *, own: str
+    legs: list[Table], strategy: Strategy, stored: Stored, known: Known, *, own: str, aside: Report
 ) -> Strategy:
+    report = Report()
     changed = _with_allocations(strategy_table(strategy) | {"legs": legs}, stored.of(strategy))
     found, allocations = _together(Fields(changed, "", report), strategy, stored, known)
     if not report.problems:
         _check_shared(report, stored, found, allocations)
-    named = _of_stored(stored.of(strategy))
-    _raise(report, lambda path: _within(path, own) if own and _is_within(path, own) else _or_strategy(named(path)))
+    _raise(report, _of_part(own, stored.of(strategy)), aside)
     return found
 
 
@@ -272,19 +271,27 @@ def _of_stored(allocations: Sequence[Allocation]) -> Callable[[str], str]:
     return named
 
 
-def _or_strategy(path: str) -> str:
-    """A path of the strategy around, where the body is only a part of it."""
-    return path if path.startswith("allocations[") else extend("strategy", path) if path else "strategy"
+def _of_part(own: str, allocations: Sequence[Allocation]) -> Callable[[str], str]:
+    """Paths of a body that stands at ``own`` in its strategy: its own begin in it, others name what is stored."""
+    stored = _of_stored(allocations)
+
+    def named(path: str) -> str:
+        if own and _is_within(path, own):
+            return path.removeprefix(own).lstrip(".")
+        other = stored(path)
+        return other if other != path else extend("strategy", path) if path else "strategy"
+
+    return named
 
 
 def _is_within(path: str, place: str) -> bool:
     return path == place or path.startswith((f"{place}.", f"{place}["))
 
 
-def _within(path: str, place: str) -> str:
-    return path.removeprefix(place).lstrip(".")
-
-
-def _raise(report: Report, named: Callable[[str], str]) -> None:
-    if report.problems:
-        raise Invalid([Problem(where=named(each.where), message=each.message) for each in report.problems])
+def _raise(report: Report, named: Callable[[str], str], aside: Report | None = None) -> None:
+    """Everything found, if anything; what is aside has the paths of the body already."""
+    found = [Problem(where=named(each.where), message=each.message) for each in report.problems]
+    if aside is not None:
+        found = aside.problems + found
+    if found:
+        raise Invalid(found)

@@ -5,6 +5,7 @@ Schema 2020-12, of which these are a part, as they are one of draft 7.
 """
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from option_baskets.adapters.basket_file.schema import schema
@@ -29,6 +30,7 @@ _OPEN_RUN: Schemas = {
 }
 
 
+@cache
 def plan_schemas() -> Schemas:
     """By name of the component. ``New…`` is the body of a POST, ``…Edit`` of a PUT, ``Stored…`` what is answered."""
     file = schema()

@@ -242,7 +242,7 @@ class Fields:
             )
             return Decimal(example)
         number = Decimal(value)
-        if abs(number) >= _MOST:
+        if number.copy_abs() >= _MOST:  # abs() would overflow
             self.add(
                 key, f"{shown(value)} is beyond any price or amount; write for example {_assignment(key, str(example))}"
             )

@@ -60,13 +60,18 @@ def _map(readings: Sequence[Seen]) -> Shape:
 
 def _dependent(readings: Sequence[Seen]) -> list[Shape]:
     """If these words are given, then these keys: for every combination that says more than fewer words do."""
-    combinations = sorted({seen.words for seen in readings if seen.words}, key=lambda words: (len(words), repr(words)))
+    combinations = sorted({seen.words for seen in readings if seen.words}, key=_order)
     rules = []
     for words in combinations:
         then = _difference(_with(readings, _fewer(words, combinations)), _with(readings, words))
         if then:
             rules.append({"if": _condition(readings, words), "then": then})
     return rules
+
+
+def _order(words: _Words) -> tuple[int, list[str]]:
+    """The same in every process, as a set's own order is not: what is published must not change by itself."""
+    return len(words), sorted(map(repr, words))
 
 
 def _fewer(words: _Words, combinations: Iterable[_Words]) -> _Words:

@@ -207,7 +207,8 @@ class _Observed(Fields):
         self, key: str, header: str, *, most: int | None = None, limit: str = "", required: bool = True
     ) -> Iterator[Fields]:
         yield from super().tables(key, header, most=most, limit=limit, required=required)
-        self._note(key, {"items": _reference(extend(self.where, key))}).opening = [{}, {}]
+        # Two inside of another, where a default may be of the place in the list; each doubles all that is read.
+        self._note(key, {"items": _reference(extend(self.where, key))}).opening = [{}, {}] if self.where else [{}]
         self._note(key, {} if most is None else {"maxItems": most})
 
     def elements(self, key: str, example: str, *, required: bool = False) -> list[tuple[int, object]]:
