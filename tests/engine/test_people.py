@@ -20,7 +20,7 @@ import pytest
 from option_baskets.adapters.aws.table import DynamoTable
 from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.adapters.identity.access_tokens import ISSUER, KIND
-from option_baskets.adapters.identity.attempts import Limits, Window, network_of
+from option_baskets.adapters.identity.attempts import Limits, Window, login_subject, network_of
 from option_baskets.adapters.identity.keyring import KEPT, TokenKeys
 from option_baskets.adapters.identity.passwords import Cost, Hashing, complaint
 from option_baskets.adapters.identity.roster import Roster
@@ -471,6 +471,18 @@ async def test_a_login_that_succeeds_is_not_counted(house: House) -> None:
     await house.sign_in.register(EMAIL, PASSWORD, client=HERE)
     for _ in range(60):
         assert await house.login()
+
+
+async def test_what_nobody_has_time_to_look_at_is_not_counted(house: House) -> None:
+    busy = house.service(replace(TERMS, cost=Cost(memory=16_384)))
+    emails = [f"u{number}@example.org" for number in range(100)]
+    asked = (busy.login(email, OTHER, code="", client=f"198.51.100.{number}") for number, email in enumerate(emails))
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    await busy.close()
+    sent_away = [email for email, answer in zip(emails, answers, strict=True) if isinstance(answer, TooMany)]
+    assert 0 < len(sent_away) < 100
+    counts = {email: len(await house.people.attempts(login_subject(email), most=9)) for email in emails}
+    assert [email for email, count in counts.items() if count == 0] == sent_away
 
 
 async def test_who_logged_in_from_an_address_is_not_locked_out_by_others(house: House) -> None:

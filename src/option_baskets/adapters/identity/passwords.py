@@ -76,7 +76,11 @@ class Cost:
 
 
 class Hashing:
-    """Hashes and verifies in two threads, so that a hundred logins at once take neither all memory nor every core."""
+    """Hashes and verifies in two threads, so that a hundred logins at once take neither all memory nor every core.
+
+    Raises:
+        TooMany: so many passwords wait for these threads that one more would wait for long.
+    """
 
     def __init__(self, cost: Cost | None = None) -> None:
         cost = cost or Cost()

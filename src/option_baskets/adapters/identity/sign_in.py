@@ -13,7 +13,7 @@ from option_baskets.adapters.identity.logins import Logins
 from option_baskets.adapters.identity.passwords import Hashing
 from option_baskets.adapters.identity.roster import new_user_id, normalized_email, problems_of
 from option_baskets.adapters.identity.terms import Registration, Terms
-from option_baskets.domain.errors import Conflict, Forbidden, Invalid, Unauthenticated
+from option_baskets.domain.errors import Conflict, Forbidden, Invalid, TooMany, Unauthenticated
 from option_baskets.domain.login import Enrolment, Profile, Tokens
 from option_baskets.ports import Clock, Delete, Principal, Vault, Write
 from option_baskets.store.people import Attempt, People, SecondFactor, User
@@ -79,7 +79,7 @@ class EmbeddedSignIn:
         limits = self._terms.limits
         counted = await self._attempts.count((mine, limits.by_email), (subject_of("client", client), limits.by_client))
         user = await self._people.user_of(email)
-        if not await self._hashing.verify(user.password if user else None, password) or user is None:
+        if not await self._is_right(user.password if user else None, password, counted) or user is None:
             raise Unauthenticated(LOGIN_REFUSED)
         rehashed = await self._hashing.hash(password) if self._hashing.is_outdated(user.password) else user.password
         known = self._people.put_known(here, until=self._wall.now() + self._terms.known)
@@ -206,9 +206,17 @@ class EmbeddedSignIn:
     ) -> tuple[Attempt, ...]:
         """Count an attempt and raise Forbidden unless it is the user's password; the attempt, to be forgotten."""
         counted = await self._attempts.count(self._of_user(user))
-        if not await self._hashing.verify(user.password, password):
+        if not await self._is_right(user.password, password, counted):
             raise Forbidden(refusal)
         return counted
+
+    async def _is_right(self, known: str | None, password: str, counted: Sequence[Attempt]) -> bool:
+        """Whether it is the password; an attempt that nobody has time to look at is not counted."""
+        try:
+            return await self._hashing.verify(known, password)
+        except TooMany:
+            await self._people.commit(*self._forgotten(counted))
+            raise
 
     def _of_user(self, user: User) -> tuple[str, Sequence[Window]]:
         return subject_of("user", user.id), self._terms.limits.by_email
