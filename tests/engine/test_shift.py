@@ -11,9 +11,22 @@ from option_baskets.adapters.clock import SimulatedClock, run_simulated
 from option_baskets.domain.run import Run
 from option_baskets.wiring import LOCAL_USER
 from tests.engine.shifts import Shop
-from tests.engine.tiny_day import DAY, FACTS, QUIET, SPREAD, STRADDLE, call, instant, play_day, put, record, steady
+from tests.engine.tiny_day import (
+    DAY,
+    FACTS,
+    QUIET,
+    SPREAD,
+    STRADDLE,
+    Prices,
+    call,
+    instant,
+    play_day,
+    put,
+    record,
+    steady,
+)
 
-MOVES = {
+MOVES: Prices = {
     "NIFTY": steady("26010"),
     call(): steady("100", at0925="130"),
     put(): steady("80", at0925="60"),
@@ -38,6 +51,7 @@ def by_shifts(days: Path, data: Path, basket: str, **how: Any) -> tuple[list[Run
             for allocation in file.allocations:
                 await shop.books.save_allocation(LOCAL_USER, allocation)
             await shop.play()
+            await shop.look_back(LOCAL_USER)
             return await shop.books.runs_on(LOCAL_USER, DAY)
         finally:
             await shop.close()
@@ -65,3 +79,36 @@ def test_a_day_of_shifts_ends_as_a_day_of_one_engine(tmp_path: Path, basket: str
     runs, shop = by_shifts(days, tmp_path / "many", basket, wakes=wakes)
     assert [same(run) for run in runs] == [same(played.run)]
     assert shop.begun > 10
+    assert not shop.failures
+
+
+@pytest.mark.parametrize("prices", [QUIET, MOVES], ids=["quiet", "moves"])
+def test_two_timers_and_three_deliveries_trade_a_day_once(tmp_path: Path, prices: Any) -> None:
+    days = record(tmp_path / "days", prices)
+    played = play_day(days, tmp_path / "one", SPREAD)
+    runs, _ = by_shifts(days, tmp_path / "many", SPREAD, wakes=3, timers=2)
+    assert [same(run) for run in runs] == [same(played.run)]
+
+
+@pytest.mark.parametrize("deadly", range(1, 9))
+def test_a_worker_that_dies_between_journal_and_send_leaves_no_lot_open_and_none_ordered_twice(
+    tmp_path: Path, deadly: int
+) -> None:
+    days = record(tmp_path / "days", MOVES)
+    runs, shop = by_shifts(days, tmp_path / "many", SPREAD, deadly=frozenset({deadly}))
+    assert shop.deaths == 1
+    (run,) = runs
+    assert run.status.is_over
+    assert not any(position.open for position in run.positions)
+    tags = [entry.report.tag for entry in shop.book]
+    assert len(tags) == len(set(tags))
+    assert not shop.held
+
+
+def test_somebody_faster_at_every_third_commit_delays_and_loses_nothing(tmp_path: Path) -> None:
+    days = record(tmp_path / "days", MOVES)
+    runs, shop = by_shifts(days, tmp_path / "many", SPREAD, conflicts_every=3)
+    (run,) = runs
+    assert run.status.is_over
+    assert not any(position.open for position in run.positions)
+    assert not shop.held

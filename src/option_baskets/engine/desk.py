@@ -217,6 +217,12 @@ class Desk:
         """Fates of orders are being read, or abandoned ones cancelled."""
         return bool(self._background)
 
+    async def abandon_all(self) -> None:
+        """End what goes on in the background; whoever takes the orders up finds out what became of them."""
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+
     def _abandon(self, intent_id: str) -> None:
         self._begin(self._changes.abandon(intent_id), name=f"abandon {intent_id}")
 

@@ -108,6 +108,7 @@ class Shift:
             for task in (working, renewing, *listeners, *self._under_way.values()):
                 task.cancel()
             await asyncio.gather(working, renewing, *listeners, *self._under_way.values(), return_exceptions=True)
+            await trading.abandon()
 
     async def _work_off(self) -> None:
         await recover(self.trading)

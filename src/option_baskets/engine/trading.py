@@ -174,6 +174,13 @@ class Trading:
         """Work that was started is under way, or the fate of an order is being read."""
         return self.desk.is_busy or any(not task.done() for task in self._tasks)
 
+    async def abandon(self) -> None:
+        """End all work that was started where it is, for somebody else to take up; returns when none of it is left."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.desk.abandon_all()
+
     async def settled(self) -> None:
         """Return when no work that was started is under way.
 
