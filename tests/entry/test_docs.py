@@ -33,7 +33,7 @@ _BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _NAME = re.compile(r"`([\w/]+\.py): ([\w.]+)`")
 _FILE = re.compile(
-    r"`((?:adapters|cli|domain|engine|pricing|store|tests|tools|benchmarks)/[\w/.-]*|(?:ports|wiring)\.py)"
+    r"`((?:adapters|api|cli|domain|engine|pricing|store|tests|tools|benchmarks)/[\w/.-]*|(?:ports|wiring)\.py)"
 )
 _NUMBER = re.compile(r"[-+]?\d[\d,.:]*")
 
