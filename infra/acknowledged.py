@@ -82,7 +82,7 @@ def of_trading(environment: Environment) -> Iterable[Acknowledged]:
 
 
 def _of_functions(environment: Environment) -> Iterable[Acknowledged]:
-    star = "X-Ray knows no resources"
+    star = "X-Ray takes no resource in its policies"
     if environment.egress.static:
         star += "; a network interface has no name before it is made"
     for point in ENTRY_POINTS:

@@ -6,7 +6,8 @@ from enum import StrEnum
 from option_baskets.domain.events import EventType
 from option_baskets.ports import TableName
 
-CONFIGURATIONS, HISTORY, IDENTITY = TableName.CONFIGURATIONS, TableName.HISTORY, TableName.IDENTITY
+CONFIGURATIONS, HISTORY = TableName.CONFIGURATIONS, TableName.HISTORY
+IDENTITY, PAPER_EXCHANGE = TableName.IDENTITY, TableName.PAPER_EXCHANGE
 
 
 class Package(StrEnum):
@@ -79,6 +80,7 @@ TIMER = EntryPoint(
     does="One turn of the timer: sleeps to the boundary, emits the events of its tick",
     timeout=70,
     writes=_of(CONFIGURATIONS),
+    sends=frozenset({QueueName.EXITS}),
 )
 WATCHDOG = EntryPoint(
     name="watchdog",
@@ -92,32 +94,29 @@ SCHEDULE = EntryPoint(
     module="schedule",
     does="Claims the runs that are due and queues each to its instant",
     timeout=60,
-    memory=1024,
+    memory=1769,
     writes=_of(CONFIGURATIONS, HISTORY),
-    sends=frozenset({QueueName.ENTRIES, QueueName.EXITS}),
+    sends=frozenset(QueueName),
     serves=EventType.SCHEDULE_STRATEGY_TRIGGER,
 )
 STOPS = EntryPoint(
     name="stops",
     module="stops",
-    does="Every minute: rules of all open runs; what they close goes to the exits queue",
+    does="Every minute: has the rules of everybody with an open run looked at, and looks for lost wake-ups",
     timeout=60,
     memory=1769,
-    writes=_of(CONFIGURATIONS, HISTORY),
-    sends=frozenset({QueueName.ENTRIES, QueueName.EXITS}),
+    writes=_of(CONFIGURATIONS),
+    sends=frozenset(QueueName),
     serves=EventType.CHECK_STOP_LOSS,
 )
 DUPLICATES = EntryPoint(
     name="duplicates",
     module="duplicates",
-    does="Every minute: each account's order book and positions beside the journal",
+    does="Every minute: has everybody's accounts compared with their brokers",
     timeout=60,
     memory=1024,
-    reads=_of(IDENTITY),
-    writes=_of(CONFIGURATIONS, HISTORY),
-    sends=frozenset({QueueName.EXITS}),
-    secrets=Secrets.OPENS,
-    calls_brokers=True,
+    writes=_of(CONFIGURATIONS),
+    sends=frozenset({QueueName.ENTRIES}),
     serves=EventType.CHECK_DUPLICATE_ORDERS,
 )
 QUOTES = EntryPoint(
@@ -125,22 +124,19 @@ QUOTES = EntryPoint(
     module="quotes",
     does="Every minute: one snapshot of every price",
     timeout=50,
-    memory=1024,
-    reads=_of(IDENTITY),
+    memory=1769,
     writes=_of(CONFIGURATIONS),
-    secrets=Secrets.OPENS,
-    calls_brokers=True,
     serves=EventType.REFRESH_MARKET_DATA,
 )
 ENTRIES = EntryPoint(
     name="entries",
     module="worker",
-    does="Enters runs at their instant",
-    timeout=90,
-    memory=1024,
+    does="Works for a user whose run is to be entered",
+    timeout=300,
+    memory=1769,
     reads=_of(IDENTITY),
-    writes=_of(CONFIGURATIONS, HISTORY),
-    sends=frozenset({QueueName.ENTRIES, QueueName.EXITS}),
+    writes=_of(CONFIGURATIONS, HISTORY, PAPER_EXCHANGE),
+    sends=frozenset(QueueName),
     secrets=Secrets.OPENS,
     calls_brokers=True,
     drains=QueueName.ENTRIES,
@@ -148,12 +144,12 @@ ENTRIES = EntryPoint(
 EXITS = EntryPoint(
     name="exits",
     module="worker",
-    does="Closes runs, shorts first, until flat",
-    timeout=90,
-    memory=1024,
+    does="Works for a user who has something to close, or to look at",
+    timeout=300,
+    memory=1769,
     reads=_of(IDENTITY),
-    writes=_of(CONFIGURATIONS, HISTORY),
-    sends=frozenset({QueueName.ENTRIES, QueueName.EXITS}),
+    writes=_of(CONFIGURATIONS, HISTORY, PAPER_EXCHANGE),
+    sends=frozenset(QueueName),
     secrets=Secrets.OPENS,
     calls_brokers=True,
     drains=QueueName.EXITS,
@@ -165,8 +161,9 @@ API = EntryPoint(
     timeout=29,
     memory=1024,
     package=Package.API,
+    reads=_of(PAPER_EXCHANGE),
     writes=_of(CONFIGURATIONS, HISTORY, IDENTITY),
-    sends=frozenset({QueueName.ENTRIES, QueueName.EXITS}),
+    sends=frozenset(QueueName),
     secrets=Secrets.SEALS_AND_OPENS,
     calls_brokers=True,
 )
@@ -193,16 +190,20 @@ ENTRY_POINTS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """How a queue hands out its messages. Redelivered is what was received and not finished for ``visible_after``."""
+    """How a queue hands out its wake-ups."""
 
     batch: int
     receives: int
-    """After so many a message is in the dead-letter queue."""
+    """After so many a wake-up is in the dead-letter queue. One that finds its user's lease held is received again."""
     visible_after: int
-    """Seconds; the worker's timeout and a little, not the six times AWS advises: a run waits for it."""
+    """Seconds until one that was received and not finished is received again: the worker's timeout and a little.
+
+    Not the six times that AWS advises, and no hurry either: what a dead worker left, the sweep of the next minute
+    finds in the inbox and sends a wake-up of its own for.
+    """
 
 
 DELIVERIES = {
-    QueueName.ENTRIES: Delivery(batch=10, receives=3, visible_after=ENTRIES.timeout + 10),
+    QueueName.ENTRIES: Delivery(batch=10, receives=5, visible_after=ENTRIES.timeout + 10),
     QueueName.EXITS: Delivery(batch=1, receives=10, visible_after=EXITS.timeout + 10),
 }

@@ -168,7 +168,7 @@ def _complaints(environment: Environment) -> list[str]:
         ("concurrency.timer", environment.concurrency.timer, 1),
     )
     found += [f"{where}.{key}: {value}; give {at_least} or more" for key, value, at_least in least if value < at_least]
-    if environment.egress.static != (environment.egress.gateways > 0):
+    if environment.egress.gateways not in ((1, 2) if environment.egress.static else (0,)):
         found.append(
             f"{where}.egress: static is {environment.egress.static} with {environment.egress.gateways} gateways; "
             "give 1 or 2 gateways where it is static, 0 where it is not"
