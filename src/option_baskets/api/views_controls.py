@@ -80,11 +80,11 @@ def kill_id(subject: Killed) -> str:
     return f"{scope}~{name}" if name else scope.value
 
 
-def subject_of(kill_id_: str) -> Killed | None:
-    """The other way; None where the text is none."""
-    word, _, name = kill_id_.partition("~")
+def subject_of(text: str) -> Killed | None:
+    """What a switch in a URL is of; None where the text is none."""
+    word, _, name = text.partition("~")
     scope = next((each for each in KillScope if each == word), None)
-    if scope is None or (scope is KillScope.USER) is bool(name) or "#" in name:
+    if scope is None or (scope is KillScope.USER) is bool(name) or text != kill_id((scope, name)):
         return None
     return scope, name
 
