@@ -190,7 +190,7 @@ def test_whichever_commit_fails_once_the_day_ends_flat_with_every_lot_accounted_
 
         return Machine
 
-    number = 7
+    number = 8
     while True:
         number += 1
         played = play_day(days, tmp_path / str(number), basket, machine_of=machine(number))
