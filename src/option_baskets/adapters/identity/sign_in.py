@@ -1,5 +1,6 @@
 """The ports Identity and SignIn over the store: who asks, and how users come by the tokens that prove it."""
 
+import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from option_baskets.domain.login import Enrolment, Profile, Tokens
 from option_baskets.ports import Clock, Delete, Principal, Vault, Write
 from option_baskets.store.people import Attempt, People, SecondFactor, User
 
+LOG = logging.getLogger(__name__)
 LOGIN_REFUSED = "the email, the password or the code is not right"
 PASSWORD_REFUSED = "the password is not right"
 CODE_REFUSED = "the password or the code is not right"
@@ -103,8 +105,10 @@ class EmbeddedSignIn:
     # ------------------------------------------------------------ with a token
 
     async def logout(self, principal: Principal, *, everywhere: bool) -> None:
-        await self._people.end_login(principal.user_id, principal.session_id)
-        for _ in range(_ATTEMPTS if everywhere else 0):
+        if not everywhere:
+            await self._people.end_login(principal.user_id, principal.session_id)
+            return
+        for _ in range(_ATTEMPTS):
             user = await self._user(principal.user_id)
             write, _changed = self._people.put_user(replace(user, era=user.era + 1))
             try:
@@ -112,6 +116,7 @@ class EmbeddedSignIn:
             except Conflict:
                 continue
             return
+        raise Conflict("the user is being changed again and again; try once more")
 
     async def change_password(self, principal: Principal, *, password: str, new_password: str) -> Tokens:
         user = await self._user(principal.user_id)
@@ -190,16 +195,24 @@ class EmbeddedSignIn:
 
     async def _spent(self, user: User, factor: SecondFactor, code: str) -> SecondFactor | None:
         """The factor once the code was used, which then is good no more; None: it is not good."""
-        secret = await self._vault.open(factor.sealed, owner=user.factor_owner)
-        if not self._vault.is_current(factor.sealed):
-            factor = replace(factor, sealed=await self._vault.seal(secret, owner=user.factor_owner))
-        step = second_factor.step_of(code, secret.decode(), now=self._wall.now(), after=factor.used_step)
-        if step is not None:
-            return replace(factor, used_step=step)
+        try:
+            secret = await self._vault.open(factor.sealed, owner=user.factor_owner)
+        except Invalid as error:  # recovery codes need no key
+            LOG.warning("the second factor of user %s cannot be checked: %s", user.id, error)
+        else:
+            step = second_factor.step_of(code, secret.decode(), now=self._wall.now(), after=factor.used_step)
+            if step is not None:
+                return replace(factor, used_step=step, sealed=await self._sealed_anew(user, factor, secret))
         digest = second_factor.digest(code)
         if digest in factor.recovery:
             return replace(factor, recovery=tuple(each for each in factor.recovery if each != digest))
         return None
+
+    async def _sealed_anew(self, user: User, factor: SecondFactor, secret: bytes) -> bytes:
+        """As it is, or by the newest key where another sealed it."""
+        if self._vault.is_current(factor.sealed):
+            return factor.sealed
+        return await self._vault.seal(secret, owner=user.factor_owner)
 
     async def _require_password(
         self, user: User, password: str, *, refusal: str = PASSWORD_REFUSED
