@@ -782,22 +782,24 @@ async def test_every_read_finds_something_at_the_documented_cost(
         people.put_attempt(ATTEMPT, kept=timedelta(days=1)),
         people.put_known("known.0", until=START + timedelta(days=1)),
     )
-    for function, requests in documented().items():
+    rows = documented()
+    for function, ask in ASKED.items():
         table.requests.clear()
-        assert await ASKED[function](people), function
-        number, kind = requests.split()
+        assert await ask(people), function
+        number, kind = rows[function].split()
         assert table.requests.total() == (SHARDS if number == "S" else int(number)), function
         assert {operation for operation, _ in table.requests} == {"get" if kind.startswith("get") else "query"}
     await table.close()
 
 
-def test_the_page_lists_every_read_of_people_and_no_other() -> None:
+def test_the_page_lists_every_read_of_people() -> None:
     reads = {
         name
         for name, function in inspect.getmembers(People, inspect.iscoroutinefunction)
         if not name.startswith(("_", *WRITES))
     }
-    assert sorted(documented()) == sorted(reads) == sorted(ASKED)
+    assert reads == set(ASKED)
+    assert reads <= set(documented())
 
 
 async def test_a_login_and_a_request_cost_what_the_page_says(house: House) -> None:
