@@ -50,6 +50,7 @@ class Entrance:
         tokens = TokenKeys.open(keys, now=wall.now())
         vault = KeyFileVault(keys, now=wall.now)
         vault.known_keys()
+        (data / IDENTITY_FILE).touch(mode=0o600)
         table = SqliteTable.open(data / IDENTITY_FILE, now=wall.now, threaded=threaded, durable=durable)
         people = People(table)
         return cls(

@@ -117,6 +117,24 @@ async def test_held_it_stands_still_and_pauses_still_end() -> None:
     assert clock.now() == NINE + 2 * MINUTE
 
 
+async def test_held_and_let_go_it_runs_on_from_where_it_stood_and_wakes_its_sleepers() -> None:
+    clock = LedClock(NINE, 1000)
+    clock.hold()
+    held = clock.now()
+    sleeping = begun(clock.sleep_until(held + timedelta(seconds=5)))
+    await asyncio.sleep(0.02)
+    assert clock.now() == held
+    clock.go_on()
+    await asyncio.wait_for(sleeping, 1)
+    assert clock.now() >= held + timedelta(seconds=5)
+
+
+def test_a_clock_that_is_only_led_is_not_let_go() -> None:
+    clock = LedClock(NINE, None)
+    clock.go_on()
+    assert clock.now() == NINE
+
+
 async def test_a_running_clock_wakes_its_sleepers_by_itself_and_never_early() -> None:
     clock = LedClock(NINE, 1000)
     at = NINE + timedelta(seconds=20)

@@ -103,6 +103,13 @@ class LedClock(RealClock):
         """Stand still from now on; pauses still end."""
         self._held = self.now()
 
+    def go_on(self) -> None:
+        """Run again from where it was held. A clock that is only led stays as it is."""
+        if self._held is not None and not self._is_led_only:
+            self._start, self._origin, self._held = self._held, self._monotonic(), None
+            for _, _, sleeper in self._sleepers:  # they lay down without an alarm
+                _wake(sleeper)
+
     @property
     def due(self) -> datetime | None:
         """The first instant that anybody sleeps until."""

@@ -16,9 +16,10 @@ import click
     help="Where the books are kept (or OPTION_BASKETS_DATA).",
 )
 def command(out: Path, data: Path) -> None:
-    """Copy the books of the data folder to the new folder OUT, and check the copies.
+    """Copy books and users of the data folder to the new folder OUT, and check the copies.
 
-    baskets run may go on meanwhile; nothing waits. Where a copy cannot be made whole, OUT does not appear.
+    Keys are not copied: keep a copy of them elsewhere, or what is sealed stays sealed. baskets run and baskets serve
+    may go on meanwhile; nothing waits. Where a copy cannot be made whole, OUT does not appear.
 
     \b
     Examples:
@@ -26,8 +27,9 @@ def command(out: Path, data: Path) -> None:
       baskets backup /mnt/safe/monday --data /var/lib/baskets
     """
     from option_baskets.adapters.embedded.backup import back_up
+    from option_baskets.entrance import IDENTITY_FILE
     from option_baskets.wiring import PAPER_FILE, TRADING_FILE
 
     # The exchange first: whatever order its copy has, the journal had before, and so has the later copy.
-    for path in back_up(data, out, (PAPER_FILE, TRADING_FILE)):
+    for path in back_up(data, out, (PAPER_FILE, TRADING_FILE, IDENTITY_FILE)):
         click.echo(f"{path}  {path.stat().st_size:,} bytes, whole")

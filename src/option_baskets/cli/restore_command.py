@@ -29,7 +29,8 @@ def command(backup: Path, data: Path, replace: bool) -> None:
       baskets restore /mnt/safe/monday --data /tmp/look
     """
     from option_baskets.adapters.embedded.backup import restore
+    from option_baskets.entrance import IDENTITY_FILE
     from option_baskets.wiring import PAPER_FILE, TRADING_FILE
 
-    aside = restore(backup, data, (PAPER_FILE, TRADING_FILE), replace=replace)
+    aside = restore(backup, data, (PAPER_FILE, TRADING_FILE, IDENTITY_FILE), replace=replace)
     click.echo(f"the books of {backup} are in {data}" + (f"; those before are in {aside}" if aside else ""))

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import logging
+import secrets
 import signal
 import socket
 import threading
@@ -32,12 +33,15 @@ from option_baskets.domain.errors import Invalid, Unavailable
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.session import IST, Session
 from option_baskets.engine.connections import BrokerConnections
+from option_baskets.engine.live_hub import Hub
 from option_baskets.engine.rates import Rate
 from option_baskets.engine.trading import Pace
 from option_baskets.entrance import Entrance
 from option_baskets.wiring import Embedded, last_tick, newest_session, spare_the_collector
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from option_baskets.adapters.feeds.recorded import RecordedFeed
 
 LOG = logging.getLogger(__name__)
@@ -175,8 +179,12 @@ class Serving:
         return Place(session=session, at=now)
 
     def clock(self, place: Place) -> RealClock:
-        """The market's clock."""
-        return RealClock(zone=IST) if self.speed.is_real else LedClock(place.at.astimezone(IST), self.speed.factor)
+        """The market's clock. One that runs at a speed stands still until requests are answered."""
+        if self.speed.is_real:
+            return RealClock(zone=IST)
+        clock = LedClock(place.at.astimezone(IST), self.speed.factor)
+        clock.hold()
+        return clock
 
     async def serve(
         self,
@@ -191,10 +199,20 @@ class Serving:
         stop = stop or asyncio.Event()
         async with self._machine(clock) as machine, self._entrance() as entrance:
             days = self._days(machine, clock, place)
-            metrics = Metrics(days.condition)
+            hub = Hub(
+                books=machine.books,
+                facts=self.facts,
+                feed=machine.feed,
+                market=clock,
+                wall=entrance.wall,
+                session=lambda: days.session,
+                epoch=secrets.token_hex(4),
+            )
+            metrics = Metrics(days.condition, streamed=hub.counts)
             metrics.started(version("option-baskets"))
-            machine.changes.follow(metrics.committed)
             days.woke = metrics.ticked
+            for follower in (hub.committed, metrics.committed):
+                machine.changes.follow(follower)
             platform = Platform(
                 books=machine.books,
                 queue=machine.queue,
@@ -210,19 +228,36 @@ class Serving:
                 session=lambda: days.session,
                 accounts=BrokerConnections(machine.broker),
                 cursor_key=entrance.cursor_key,
+                live=hub,
                 condition=days.condition,
                 metrics=metrics,
             )
             served = Served(machine=machine, entrance=entrance, days=days, platform=platform)
-            server = _Server(self._config(make_app(platform)), lambda: ready(served))
-            async with _background(days.run(), _purge(entrance)):
+            app = make_app(platform)
+
+            def answers() -> None:
+                if isinstance(clock, LedClock):
+                    clock.go_on()
+                ready(served)
+
+            server = _Server(self._config(app), answers)
+            async with _background(days.run(), hub.run(), _purge(entrance)), self._document(app):
                 await self._until_stopped(server, listener, stop)
         if days.failure is not None:
             raise days.failure
 
-    def _config(self, app: object) -> uvicorn.Config:
+    @contextlib.asynccontextmanager
+    async def _document(self, app: "FastAPI") -> AsyncIterator[None]:
+        """Make the API's document beside the loop, which would stand still for a second if it were made when asked."""
+        if not self.threaded:
+            yield
+            return
+        async with _background(asyncio.to_thread(app.openapi)):
+            yield
+
+    def _config(self, app: "FastAPI") -> uvicorn.Config:
         return uvicorn.Config(
-            app,  # type: ignore[arg-type]
+            app,
             loop="none",
             http="httptools",
             ws="websockets-sansio",
@@ -333,7 +368,7 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def _background(*work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def _background(*work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
     """Do the work beside the body; what of it is not done when the body is over is cancelled."""
     tasks = [asyncio.create_task(each) for each in work]
     try:

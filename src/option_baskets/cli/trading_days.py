@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 
 from option_baskets.api.condition import Condition, EngineState
-from option_baskets.domain.errors import Halt
+from option_baskets.domain.errors import Halt, OptionBasketsError
 from option_baskets.domain.events import Tick
 from option_baskets.domain.session import Session
 from option_baskets.engine.day import TradingDay, Woke
@@ -53,10 +53,11 @@ class TradingDays:
         try:
             await self._all()
         except Exception as error:  # whatever it is, nothing is traded any more and a person has to know
-            self.failure = error if isinstance(error, Halt) else Halt(f"{type(error).__name__}: {error}")
+            self.failure = error if isinstance(error, Halt) else Halt(f"{type(error).__name__}: {error}".strip(": "))
             self._cause = str(self.failure)
             self._state, self.session = EngineState.HALTED, None
-            LOG.critical("the engine has stopped: %s", self._cause, exc_info=error)
+            foreseen = isinstance(error, OptionBasketsError)
+            LOG.critical("the engine has stopped: %s", self._cause, exc_info=None if foreseen else error)
 
     async def _all(self) -> None:
         self._day = day = await self._machine.trading_day()

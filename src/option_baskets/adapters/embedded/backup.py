@@ -110,6 +110,7 @@ def copy(source: Path, target: Path) -> None:
     if faults != ["ok"]:
         target.unlink()
         raise Unavailable(f"{source}: the file is damaged ({'; '.join(faults)}); restore the last backup that is whole")
+    target.chmod(source.stat().st_mode & 0o777)  # nobody reads the copy who may not read the file
     _sync(target)
 
 
