@@ -1,6 +1,7 @@
 """Plans as JSON: what is written is read again as the same, and every key that can be read is written."""
 
 import json
+import re
 import tomllib
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -14,6 +15,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
+from option_baskets.adapters.basket_file import parse_basket
 from option_baskets.adapters.basket_file.changes import (
     Known,
     Stored,
@@ -39,7 +41,7 @@ from option_baskets.adapters.templates import template
 from option_baskets.domain.basket import Strategy
 from option_baskets.domain.errors import Invalid
 from tests.entry.test_schema import DOCUMENTS, VALIDATOR, any_document
-from tests.entry.test_strategy_files_doc import blocks, framed
+from tests.entry.test_strategy_files_doc import PAGE, blocks, framed
 from tests.entry.test_strike_spellings import FILE, SPELLINGS
 from tests.reference.generated_legs import Kind
 from tests.reference.generator import strategy as generated
@@ -159,6 +161,14 @@ def test_every_key_that_can_be_read_is_written() -> None:
     published |= {f".basket.{key}" for key in schemas["NewBasket"]["properties"] if key != "dynamic"}
     assert readable - written == set()
     assert published - written == set()
+
+
+def test_the_json_of_the_page_is_the_strategy_of_its_first_file() -> None:
+    file = parse_basket(next(each.text for each in blocks() if not each.kind))
+    (shown,) = re.findall(r"^```json\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    stored = Stored(basket=file.basket, accounts=file.accounts)
+    strategy, allocations = read_new_strategy(json.loads(shown), stored, KNOWN)
+    assert ((strategy,), allocations) == (file.strategies, file.allocations)
 
 
 # ---------------------------------------------------------------- changes
