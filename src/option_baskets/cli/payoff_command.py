@@ -1,9 +1,7 @@
 """``baskets payoff``: what the strategies of a basket file would make and risk, entered at a recorded instant."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, time
-from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,43 +12,7 @@ from option_baskets.cli.valuing import FOLDER, PICTURE, RecordedDay, finite, ins
 if TYPE_CHECKING:
     from option_baskets.adapters.basket_file import BasketFile
     from option_baskets.domain.basket import Strategy
-    from option_baskets.engine.valuation import Holding, Valuation
-    from option_baskets.pricing.payoff import Position
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """One strategy, resolved at one instant."""
-
-    strategy: "Strategy"
-    valuation: "Valuation"
-    by_account: Mapping[str, tuple["Holding", ...]]
-    charges: Decimal | None
-    """Rupees for the round trip on all accounts; None where a rate is not known."""
-
-    @property
-    def holdings(self) -> tuple["Holding", ...]:
-        """Of all accounts together, one a contract and side, in the order of the legs."""
-        from dataclasses import replace
-
-        joined: dict[tuple[object, bool], Holding] = {}
-        for holding in (holding for held in self.by_account.values() for holding in held):
-            key = (holding.contract, holding.units > 0)
-            joined[key] = replace(holding, units=holding.units + (joined[key].units if key in joined else 0))
-        return tuple(joined.values())
-
-    @property
-    def position(self) -> "Position":
-        return self.valuation.position(self.holdings, charges=self.charges or Decimal(0))
-
-    @property
-    def volatility(self) -> float:
-        """Of the money, in the expiry that ends first; nan without options of it."""
-        first = min(holding.contract.expiry for holding in self.holdings)
-        underlying = self.strategy.underlying
-        if not self.valuation.snapshot.strikes(underlying, first):
-            return float("nan")
-        return self.valuation.chain(underlying, first).numbers.volatility
+    from option_baskets.engine.prospect import Prospect
 
 
 @click.command
@@ -141,24 +103,15 @@ def wanted(found: "BasketFile", name: str | None) -> Sequence["Strategy"]:
     return chosen
 
 
-def _planned(found: "BasketFile", strategy: "Strategy", recorded: RecordedDay, at: time | None) -> Plan:
+def _planned(found: "BasketFile", strategy: "Strategy", recorded: RecordedDay, at: time | None) -> "Prospect":
     """Raises Refused: with the reason for which the engine would not enter."""
     from option_baskets.cli.dynamic_wording import units_to_begin_with
-    from option_baskets.domain.allocation import lots_by_leg
-    from option_baskets.domain.resolve import resolve
+    from option_baskets.engine.prospect import prospect_of
 
-    valuation = recorded.valued(at or strategy.schedule.entry)
-    entered = [leg.id for leg in strategy.legs if not leg.lazy]
-    contracts = resolve(strategy, valuation.snapshot, valuation.delta, legs=entered).contracts
-    by_account = {}
-    units = units_to_begin_with(found, strategy)
-    for allocation in found.of(strategy):
-        lots = lots_by_leg(strategy, allocation, found.of(strategy), units)
-        planned = {leg: count for leg, count in lots.items() if leg in entered}
-        by_account[allocation.account] = valuation.holdings(strategy, contracts, planned)
-    charged_as = {account.id: account.charges_as for account in found.accounts}
-    charges: Decimal | None = Decimal(0)
-    for account, holdings in by_account.items():
-        cost = valuation.round_trip_charges(holdings, charged_as[account])
-        charges = None if charges is None or cost is None else charges + cost
-    return Plan(strategy=strategy, valuation=valuation, by_account=by_account, charges=charges)
+    return prospect_of(
+        strategy,
+        found.of(strategy),
+        recorded.valued(at or strategy.schedule.entry),
+        charges_as={account.id: account.charges_as for account in found.accounts},
+        units=units_to_begin_with(found, strategy),
+    )

@@ -3,10 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from math import exp, isfinite, isinf, sqrt
-from typing import TYPE_CHECKING
+from math import isfinite, isinf
 
-import numpy as np
 from rich import box
 from rich.console import Console
 from rich.markup import escape
@@ -18,6 +16,7 @@ from option_baskets.domain.due import is_due
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.instrument import exchange_of
 from option_baskets.domain.session import IST, trading_days_after
+from option_baskets.engine.prospect import Prospect, deviation_of, levels_of
 from option_baskets.pricing.kernels import Floats
 from option_baskets.pricing.margin import NOTHING, Margin
 from option_baskets.pricing.payoff import (
@@ -32,13 +31,9 @@ from option_baskets.pricing.payoff import (
     profit,
 )
 
-if TYPE_CHECKING:
-    from option_baskets.cli.payoff_command import Plan
-
 _LEVELS = 601
 _HEIGHT = 16
 _WIDEST = 110
-_DEVIATIONS = 2.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +62,7 @@ class PayoffCurves:
         return f"{amount:+,.2f}" + " (the index at 0)" * only_at_zero
 
 
-def curves_of(plan: "Plan", *, days: float, shift: float) -> PayoffCurves:
+def curves_of(plan: Prospect, *, days: float, shift: float) -> PayoffCurves:
     """The curves at the earliest expiry and ``days`` from now with every volatility moved by ``shift``.
 
     Raises:
@@ -79,7 +74,7 @@ def curves_of(plan: "Plan", *, days: float, shift: float) -> PayoffCurves:
             f"{days:g} days lie beyond the earliest expiry, in {position.horizon * DAYS_A_YEAR:.2f}", where="--days"
         )
     roots = break_evens(position)
-    levels = _levels(position, plan.volatility, roots)
+    levels = levels_of(position, plan.volatility, _LEVELS)
     first = min(holding.contract.expiry for holding in plan.holdings)
     when = plan.valuation.snapshot.at.astimezone(IST)
     moved = f", volatility {shift * 100:+g} points" if shift else ""
@@ -96,11 +91,11 @@ def curves_of(plan: "Plan", *, days: float, shift: float) -> PayoffCurves:
         break_evens=roots,
         extremes=extremes(position),
         probability=probability_of_profit(position, plan.volatility),
-        one_deviation=_deviation(position, plan.volatility),
+        one_deviation=deviation_of(position, plan.volatility),
     )
 
 
-def show_plan(console: Console, plan: "Plan", curves: PayoffCurves) -> None:
+def show_plan(console: Console, plan: Prospect, curves: PayoffCurves) -> None:
     """Legs, numbers and curves of one strategy."""
     at = plan.valuation.snapshot.at.astimezone(IST)
     days = curves.position.horizon * DAYS_A_YEAR
@@ -137,7 +132,7 @@ def show_plan(console: Console, plan: "Plan", curves: PayoffCurves) -> None:
     )
 
 
-def show_margins(console: Console, plans: Sequence["Plan"]) -> None:
+def show_margins(console: Console, plans: Sequence[Prospect]) -> None:
     """The estimated margin of every account over all plans, and of the basket."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, title="Margin, estimated", title_justify="left")
     table.add_column("account")
@@ -157,7 +152,7 @@ def show_margins(console: Console, plans: Sequence["Plan"]) -> None:
     )
 
 
-def _margins(plans: Sequence["Plan"]) -> Iterator[tuple[str, Margin]]:
+def _margins(plans: Sequence[Prospect]) -> Iterator[tuple[str, Margin]]:
     """At the latest instant, each leg at its own entry price."""
     latest = max(plans, key=lambda plan: plan.valuation.snapshot.at).valuation
     for account in dict.fromkeys(account for plan in plans for account in plan.by_account):
@@ -169,7 +164,7 @@ def _rupees(margin: Margin) -> list[str]:
     return [f"{amount:,.0f}" for amount in amounts]
 
 
-def _is_due(plan: "Plan") -> bool:
+def _is_due(plan: Prospect) -> bool:
     valuation, underlying = plan.valuation, plan.strategy.underlying
     assert valuation.session is not None
     day, exchange = valuation.session.date, exchange_of(valuation.facts, underlying)
@@ -179,7 +174,7 @@ def _is_due(plan: "Plan") -> bool:
     )
 
 
-def _legs(plan: "Plan", position: Position) -> Table:
+def _legs(plan: Prospect, position: Position) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     table.add_column("leg", no_wrap=True)
     for name in ("lots", "units", "price", "IV %", "delta", "theta", "vega"):
@@ -204,7 +199,7 @@ def _legs(plan: "Plan", position: Position) -> Table:
     return table
 
 
-def _words(plan: "Plan") -> Iterator[str]:
+def _words(plan: Prospect) -> Iterator[str]:
     """The legs in short, with their expiry where it is not one and the same."""
     several = len({holding.contract.expiry for holding in plan.holdings}) > 1
     for holding in plan.holdings:
@@ -214,7 +209,7 @@ def _words(plan: "Plan") -> Iterator[str]:
         yield f"{holding.units:+,} {expiry}{strike}{contract.type}"
 
 
-def _numbers(plan: "Plan", curves: PayoffCurves) -> Iterator[str]:
+def _numbers(plan: Prospect, curves: PayoffCurves) -> Iterator[str]:
     premium = curves.position.premium
     charges = "unknown: left out" if plan.charges is None else f"{plan.charges:,.2f}"
     words = "received" if premium > 0 else "paid" if premium < 0 else "of"
@@ -234,24 +229,3 @@ def _numbers(plan: "Plan", curves: PayoffCurves) -> Iterator[str]:
         f"delta {whole.delta:+,.1f}  gamma {whole.gamma:+,.3f}  theta {whole.theta:+,.0f} a day  "
         f"vega {whole.vega:+,.0f} a volatility point"
     )
-
-
-def _levels(position: Position, volatility: float, roots: Floats) -> Floats:
-    """Levels to draw: 2.5 standard deviations around the spot, and every strike and near break-even with room."""
-    spread = _DEVIATIONS * volatility * sqrt(position.horizon) if isfinite(volatility) else 0.02
-    low, high = position.spot * exp(-spread), position.spot * exp(spread)
-    strikes = [leg.strike for leg in position.legs if leg.strike is not None]
-    places = [*strikes, *(root for root in roots if 0.8 < root / position.spot < 1.25)]
-    room = 0.15 * (max([high, *places]) - min([low, *places])) or 0.01 * position.spot
-    if places:
-        low, high = min(low, min(places) - room), max(high, max(places) + room)
-    inner = [place for place in (*strikes, *roots, position.spot) if low < place < high]
-    return np.unique(np.concatenate([np.linspace(max(low, 0.0), high, _LEVELS), inner]))
-
-
-def _deviation(position: Position, volatility: float) -> tuple[float, float] | None:
-    spread = volatility * sqrt(position.horizon)
-    if not (isfinite(spread) and spread > 0.0):
-        return None
-    centre = min(position.legs, key=lambda leg: leg.years).forward
-    return centre * exp(-spread), centre * exp(spread)
