@@ -21,7 +21,7 @@ from option_baskets.domain.basket import (
     StrikeRule,
 )
 from option_baskets.domain.contract import ContractType, Side
-from option_baskets.domain.cover import Stake, covered, lost_cover, needed
+from option_baskets.domain.cover import Stake, covered, covered_by, lost_cover, needed
 from option_baskets.domain.exit_rules import Distance
 
 STOP = Distance(percent=Decimal(25))
@@ -289,3 +289,32 @@ def test_dates_order_expiries_as_ranks_do() -> None:
     assert covered([sold, early], CE) == 0
     assert covered([sold, early, late], CE) == 65
     assert (needed(early, [sold, early, late]), needed(late, [sold, early, late])) == (0, 65)
+
+
+# ---------------------------------------------------------------- a leg that is taken out
+
+
+@pytest.mark.parametrize(
+    ("legs", "taken", "expected"),
+    [
+        (("call SELL CE", "put SELL PE", "wing BUY CE"), "wing", ("call",)),
+        (("call SELL CE", "put SELL PE", "wing BUY CE"), "call", ()),
+        (("call SELL CE", "put SELL PE", "future BUY FUT"), "future", ("call",)),
+        (("call SELL CE", "wing BUY CE", "more BUY CE"), "wing", ()),
+        (("one SELL CE", "two SELL CE", "wing BUY CE"), "wing", ("one", "two")),
+        (("put SELL PE", "wing BUY CE"), "wing", ()),
+    ],
+)
+def test_a_leg_covers_what_would_have_less_without_it(
+    legs: tuple[str, ...], taken: str, expected: tuple[str, ...]
+) -> None:
+    whole = plan(*(leg(text) for text in legs))
+    assert covered_by(whole, taken) == expected
+    assert covered_by(replace(whole, naked=True), taken) == ()
+
+
+def test_cover_of_some_days_only_counts() -> None:
+    """The weekly may be listed beyond the monthly, or not."""
+    whole = plan(leg("call SELL CE"), leg("near BUY CE", expiry=NEXT_WEEK), leg("far BUY CE", expiry=MONTHLY))
+    assert covered_by(whole, "near") == ()
+    assert covered_by(plan(*whole.legs[:2]), "near") == ("call",)
