@@ -3,15 +3,18 @@
 from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from option_baskets.adapters.brokers.fills import QuotedFills, RecordedFills
-from option_baskets.adapters.feeds.recorded import RecordedFeed
 from option_baskets.adapters.feeds.simulated import Scenario, SimulatedFeed, refuse_unless_sound
 from option_baskets.domain.contract import Contract
 from option_baskets.domain.errors import Invalid, NotFound
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.session import IST, Session, contract_close, session_on, with_halts
 from option_baskets.wiring import Market
+
+if TYPE_CHECKING:  # reading recorded days takes a library that is slow to load
+    from option_baskets.adapters.feeds.recorded import RecordedFeed
 
 SIMULATED = ("BANKNIFTY", "FINNIFTY", "MIDCPNIFTY", "NIFTY", "SENSEX")
 """What a market is simulated of whose users are not known yet."""
@@ -36,7 +39,7 @@ def recorded_folder(market: str) -> Path | None:
 
 
 def market_of(
-    facts: Facts, recorded: RecordedFeed | None, *, seed: int, underlyings: Sequence[str], session_at: SessionAt
+    facts: Facts, recorded: "RecordedFeed | None", *, seed: int, underlyings: Sequence[str], session_at: SessionAt
 ) -> Market:
     """The recorded market, or a simulated one of these underlyings; it trades in the session of each instant."""
     if recorded is not None:
@@ -54,7 +57,7 @@ def market_of(
     return Market(feed=feed, fills=QuotedFills(depth=feed), is_trading=is_trading)
 
 
-def sessions_by_day(facts: Facts, recorded: RecordedFeed | None) -> SessionAt:
+def sessions_by_day(facts: Facts, recorded: "RecordedFeed | None") -> SessionAt:
     """The session of the day of an instant; None where that day has none, or is not recorded."""
 
     def session_at(at: datetime) -> Session | None:
@@ -69,7 +72,7 @@ def sessions_by_day(facts: Facts, recorded: RecordedFeed | None) -> SessionAt:
     return session_at
 
 
-def sessions_from(facts: Facts, recorded: RecordedFeed | None, first: date) -> Iterator[Session]:
+def sessions_from(facts: Facts, recorded: "RecordedFeed | None", first: date) -> Iterator[Session]:
     """Every session there is from a day on: of the calendar as long as it can be simulated, or all recorded ones."""
     if recorded is not None:
         yield from (with_halts(facts, recorded.session(day)) for day in recorded.sessions() if day >= first)

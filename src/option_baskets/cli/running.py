@@ -7,14 +7,12 @@ from collections.abc import Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from option_baskets.adapters.basket_file import BasketFile
 from option_baskets.adapters.clock import RealClock, SimulatedClock, run_real, run_simulated
-from option_baskets.adapters.feeds.recorded import RecordedFeed
 from option_baskets.adapters.feeds.simulated import Scenario, refuse_unless_sound
 from option_baskets.cli.data_folder import alone
-from option_baskets.cli.killing import actor
 from option_baskets.cli.markets import market_of
 from option_baskets.domain.cadence import Cadence
 from option_baskets.domain.errors import Invalid
@@ -26,6 +24,9 @@ from option_baskets.engine.report import DayRecord
 from option_baskets.engine.trading import Pace
 from option_baskets.ports import Clock
 from option_baskets.wiring import Embedded, Market, held_underlyings, last_tick, play, spare_the_collector
+
+if TYPE_CHECKING:
+    from option_baskets.adapters.feeds.recorded import RecordedFeed
 
 LOG = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Running:
     baskets: tuple[BasketFile, ...]
     facts: Facts
     speed: Speed
-    recorded: RecordedFeed | None
+    recorded: "RecordedFeed | None"
     seed: int
     with_charges: bool
     cadence: Cadence | None = None
@@ -123,6 +124,8 @@ class Running:
         return run_real(_until_terminated(self._day(session, clock, watch, held)))
 
     async def _day(self, session: Session, clock: Clock, watch: Watch, held: Collection[str]) -> list[DayRecord]:
+        from option_baskets.cli.killing import actor
+
         machine = self.machine(session, clock, held)
         try:
             paused = await machine.adopt(self.baskets, actor=actor())

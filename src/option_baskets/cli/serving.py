@@ -24,7 +24,6 @@ from option_baskets.api.app import make_app
 from option_baskets.api.metrics import Metrics
 from option_baskets.api.platform import Platform
 from option_baskets.cli.data_folder import alone
-from option_baskets.cli.killing import actor
 from option_baskets.cli.markets import SIMULATED, market_of, sessions_by_day, sessions_from
 from option_baskets.cli.running import BLIND_AFTER, LOOK_FOR_KILLS, Speed
 from option_baskets.cli.trading_days import TradingDays
@@ -296,6 +295,8 @@ class Serving:
         )
         try:
             if self.baskets:
+                from option_baskets.cli.killing import actor
+
                 paused = await machine.adopt(self.baskets, actor=actor())
                 if paused:
                     LOG.warning("not in the files and therefore paused: %s", ", ".join(paused))
