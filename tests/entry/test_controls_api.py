@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 
 from option_baskets.api.views_controls import subject_of
 from option_baskets.domain.kill import KillScope
@@ -358,3 +359,58 @@ def test_another_user_s_names_are_as_if_they_did_not_exist(trader: Trader) -> No
     assert problem(ravi.delete(switch))[0] == 404
     assert ravi.get("/options/kill-switches").json()["items"] == []
     assert ravi.get("/options/limits").json()["version"] == 0
+
+
+# ---------------------------------------------------------------- what is published
+
+
+def test_answers_and_examples_are_as_published(trader: Trader) -> None:
+    """Every route of this page, asked for real."""
+    http, server = trader.http, trader.server
+    document = http.get("/openapi.json").json()
+
+    def check(method: str, template: str, answer: httpx.Response) -> None:
+        operation = document["paths"][template][method]
+        said = operation["responses"][str(answer.status_code)]
+        if answer.status_code == 204:
+            assert "content" not in said
+            return
+        (content,) = said["content"].values()
+        checked = Draft202012Validator({**content["schema"], "components": document["components"]})
+        checked.validate(answer.json())
+        for example in (
+            [content["example"]] if "example" in content else [v["value"] for v in content["examples"].values()]
+        ):
+            checked.validate(example)
+        assert operation["summary"]
+        assert operation["description"]
+
+    deeds, switches = "/options/strategies/{strategy_id}", "/options/kill-switches"
+    check("post", f"{deeds}/pause", trader.deed("pause"))
+    server.until("09:31")
+    check("post", f"{deeds}/enter", trader.deed("enter"))  # refused
+    check("post", f"{deeds}/pause", trader.deed("pause"))
+    check("post", f"{deeds}/resume", trader.deed("resume"))
+    for deed in ("pause", "resume"):
+        answer = trader.post(f"/options/baskets/{trader.basket}/{deed}")
+        check("post", f"/options/baskets/{{basket_id}}/{deed}", answer)
+    for _ in range(2):  # entered, and a conflict
+        check("post", f"{deeds}/enter", trader.deed("enter"))
+    server.until("09:32")
+    for _ in range(2):  # with something open, and with nothing
+        check("post", f"{deeds}/exit", trader.deed("exit"))
+        server.until("09:33")
+    thrown = trader.kill("account", "one")
+    check("post", switches, thrown)
+    check("post", switches, trader.kill("account", "three"))
+    check("post", switches, trader.kill("account"))
+    check("get", switches, http.get(switches))
+    path, template = thrown.headers["location"], f"{switches}/{{kill_id}}"
+    check("get", template, http.get(path))
+    for _ in range(2):  # gone, and not there
+        check("delete", template, http.delete(path))
+    check("get", "/options/limits", http.get("/options/limits"))
+    check("put", "/options/limits", http.put("/options/limits", json={}))
+    for _ in range(2):  # taken, and stale
+        put = http.put("/options/limits", json={"max_daily_loss": 500.25}, headers={"If-Match": '"0"'})
+        check("put", "/options/limits", put)

@@ -41,7 +41,7 @@ class LimitsView:
     """0: none was ever set."""
 
 
-EXAMPLE = LimitsView(max_daily_loss=Decimal(50000), version=3)
+EXAMPLE = {"max_daily_loss": 50000, "version": 3}
 
 
 @router.get(
