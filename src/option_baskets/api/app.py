@@ -29,6 +29,9 @@ ROUTERS: tuple[str, ...] = (
     "limits",
     "stream",
     "broker_accounts",
+    "market",
+    "templates",
+    "calendar",
 )
 """Modules of this package with a ``router``."""
 
@@ -39,7 +42,6 @@ def make_app(platform: Platform) -> FastAPI:
         title="Option Baskets",
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
-        strict_content_type=False,
     )
     app.state.platform = platform
     without = {"auth"} if platform.sign_in is None else set()

@@ -15,11 +15,12 @@ from option_baskets.api.http.asking import REPEAT_HEADER
 from option_baskets.api.http.problems import Problem
 from option_baskets.api.http.repeats import LONGEST_KEY, RepeatableRoute
 from option_baskets.api.stream import schemas as stream_schemas
+from option_baskets.api.templates import template_schemas
 
 _REF = "#/components/schemas/{model}"
 Schemas = dict[str, Any]
 
-EXTRA: tuple[Callable[[], Schemas], ...] = (plan_schemas, stream_schemas, account_schemas)
+EXTRA: tuple[Callable[[], Schemas], ...] = (plan_schemas, stream_schemas, account_schemas, template_schemas)
 """Where schemas by name come from that no route's types name."""
 
 
