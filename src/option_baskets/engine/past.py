@@ -17,6 +17,9 @@ from option_baskets.store.books import Books, Listed
 SPAN = timedelta(days=31)
 """Of the history one part looks through at most, counted from the first thing that happened: a filter may find none."""
 
+_STRETCH = timedelta(minutes=30)
+"""Read at first from the newest end: on a busy day that is a page, on a quiet one a few more readings."""
+_DAY = timedelta(days=1)
 _INSTANT = timedelta(microseconds=1)
 
 
@@ -94,18 +97,20 @@ def _behind(found: list[Row], after: Place | None) -> Place:
 
 
 async def _backwards(books: Books, user_id: str, start: datetime, end: datetime, only: Only) -> AsyncIterator[Row]:
-    """From the newest on, a day of the exchange's clock at a time; days on which nothing happened are passed over."""
-    last = end
+    """From the newest on, in stretches that grow within a day of the exchange's clock; what is empty is passed over."""
+    last, stretch = end, _STRETCH
     while last >= start:
         newest = await books.happened(user_id, start, last, newest=True)
         if newest is None:
             return
         midnight = _midnight(newest)
-        last = min(last, midnight + timedelta(days=1) - _INSTANT)
-        of_day = [row async for row in audit(books, user_id, max(start, midnight), last, only)]
-        for row in reversed(of_day):
+        if last >= midnight + _DAY:
+            last = midnight + _DAY - _INSTANT
+        first = max(start, midnight, newest - stretch)
+        rows = [row async for row in audit(books, user_id, first, last, only)]
+        for row in reversed(rows):
             yield row
-        last = midnight - _INSTANT
+        last, stretch = first - _INSTANT, min(2 * stretch, _DAY)
 
 
 def _midnight(at: datetime) -> datetime:

@@ -4,6 +4,7 @@ The parts are exact and add up to the whole to the last digit. After the close t
 (``engine/report.py``), which the same functions make. What is unknown (a mark, a rate) makes its sums unknown, never 0.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,7 +108,10 @@ async def profits_of(
     market = market if day == today else None
     runs, orders = await traded_on(books, user_id, day, goes_on=day == today)
     accounts = {account.id: account for account in await books.accounts(user_id)}
-    charged = {run.id: charges_of(facts, accounts, orders.get(run.id, ()), settled_on(run, day)) for run in runs}
+    charged = {}
+    for run in runs:
+        charged[run.id] = charges_of(facts, accounts, orders.get(run.id, ()), settled_on(run, day))
+        await asyncio.sleep(0)  # an engine trades beside
     return added_up(day, runs, orders, charged, market)
 
 

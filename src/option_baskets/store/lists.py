@@ -18,8 +18,10 @@ from option_baskets.store.records import Alert, Refusal
 from option_baskets.store.shelf import CONFIGURATIONS, HISTORY, Shelf
 
 T = TypeVar("T")
-_AMONG_OTHERS = 1000
-"""Items read at once where what is looked for lies among other things."""
+_SHARE = 4
+"""Among other things lies about one in so many of what is looked for."""
+_AT_ONCE = 1000
+"""Items read at once where that many are needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,16 +117,14 @@ class Lists(Shelf):
         found: list[T] = []
         last: str | None = None
         cursor: str | None = None
+        read = most + 2  # with where the last part ended, and one more
+        if kind:
+            read *= _SHARE
         while True:
             page = await self.table.query(
-                table,
-                pk,
-                index=index,
-                between=(low, high),
-                descending=True,
-                limit=_AMONG_OTHERS if kind else most + 2,  # with where the last part ended, and one more
-                cursor=cursor,
+                table, pk, index=index, between=(low, high), descending=True, limit=min(read, _AT_ONCE), cursor=cursor
             )
+            read = _AT_ONCE
             for item in page.items:
                 sort = _sort(item, index)
                 if sort == after or kind not in sort:
