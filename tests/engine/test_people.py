@@ -728,6 +728,24 @@ async def test_a_password_given_by_the_operator_ends_every_login(house: House) -
     assert await house.login(password=OTHER)
 
 
+async def test_logins_of_a_user_who_was_disabled_stay_ended_when_the_user_is_let_in_again(house: House) -> None:
+    tokens, _ = await house.asha()
+    await house.roster.disable(EMAIL)
+    await house.roster.enable(EMAIL)
+    await refusal(house.sign_in.verify(tokens.access_token))
+    await refusal(house.sign_in.refresh(tokens.refresh_token))
+    assert await house.login()
+
+
+async def test_a_user_who_is_marked_as_disabled_by_any_means_is_refused(house: House) -> None:
+    tokens, principal = await house.asha()
+    user = await house.people.user(principal.user_id)
+    assert user is not None
+    await house.people.commit(house.people.put_user(replace(user, disabled=True))[0])
+    await refusal(house.sign_in.verify(tokens.access_token))
+    await refusal(house.sign_in.refresh(tokens.refresh_token))
+
+
 async def test_users_are_listed_by_email_and_read_by_nobody_else_s_id(house: House) -> None:
     for email in ("bharat@example.org", EMAIL):
         await house.roster.add(email, PASSWORD)
