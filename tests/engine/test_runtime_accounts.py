@@ -19,7 +19,8 @@ from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.run import Run, RunStatus
 from option_baskets.engine.day import TradingDay
 from option_baskets.engine.rates import Rate
-from option_baskets.store.records import Fence
+from option_baskets.store import codec
+from option_baskets.store.records import Fence, Occurrence, What
 from option_baskets.wiring import LOCAL_USER, PAPER_FILE, Embedded
 from tests.engine.test_saved_schedule import claimed
 from tests.engine.tiny_day import (
@@ -117,6 +118,7 @@ class Watched(Embedded):
 def test_a_user_who_comes_in_the_middle_of_the_day_trades_beside_the_others(days: Path, tmp_path: Path) -> None:
     """Basket, strategy, account and allocation at 09:17, for 09:19; nobody but the local user was there before."""
     found: list[Run] = []
+    told: list[Occurrence] = []
 
     async def asha(machine: Embedded) -> None:
         books = machine.books
@@ -131,11 +133,15 @@ def test_a_user_who_comes_in_the_middle_of_the_day_trades_beside_the_others(days
         assert await claimed(machine, "asha") is not None
         await machine.clock.sleep_until(instant("09:36"))
         found.extend(await books.runs_on("asha", DAY))
+        async for kind, item in books.history("asha", instant("09:00"), instant("09:36")):
+            if kind == "EVENT":
+                told.append(codec.decode(item.body, Occurrence))
 
     played = play_day(days, tmp_path / "data", acts=[asha])
     (run,) = found
     assert run.status is RunStatus.CLOSED
     assert {position.entry_time for position in run.positions} == {instant("09:19")}
+    assert [each.at for each in told if each.what is What.STARTED] == [instant("09:19")]
     assert {position.exit_time for position in run.positions} == {instant("09:35")}
     assert played.leg("1").entry_time == instant("09:20")
     connection = sqlite3.connect(played.data / PAPER_FILE)

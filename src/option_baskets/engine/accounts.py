@@ -11,6 +11,7 @@ from option_baskets.domain.basket import BrokerAccount
 from option_baskets.domain.errors import Halt
 from option_baskets.engine.lines import AccountKey
 from option_baskets.engine.losses import take_up_user
+from option_baskets.engine.presence import note_coming
 from option_baskets.engine.trading import Trading
 from option_baskets.store.records import Edited
 
@@ -69,9 +70,12 @@ async def _connect(trading: Trading, user_id: str, account: BrokerAccount) -> No
     if key in trading.desk.brokers:  # somebody else has met it meanwhile
         return
     LOG.info("account %s is connected", account.id)
+    is_first = not any(user == user_id for user, _ in trading.desk.brokers)
     trading.accounts[key] = account
     trading.desk.connect(key, broker, trading.rate_of(account))
     trading.connected(key)
+    if is_first:
+        await note_coming(trading, user_id)
 
 
 def _is_used(trading: Trading, key: AccountKey) -> bool:

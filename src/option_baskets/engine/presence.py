@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from option_baskets.domain.errors import Unavailable
 from option_baskets.engine.trading import Trading
@@ -18,15 +18,23 @@ async def note_beginning(trading: Trading, *, resumed: bool) -> None:
     await _note(trading, What.RESTARTED if resumed else What.STARTED, "process")
 
 
+async def note_coming(trading: Trading, user_id: str) -> None:
+    """Keep that the engine is there for a user whose first account came in the middle of the day."""
+    await _note(trading, What.STARTED, "account", [user_id])
+
+
 async def note_end(trading: Trading) -> None:
     """Keep that the day is over and everything of it is done."""
     await _note(trading, What.STOPPED, "day_over")
 
 
-async def _note(trading: Trading, what: What, cause: str) -> None:
-    """A store that cannot take it keeps nobody from trading; it is told, as far as that can be written."""
+async def _note(trading: Trading, what: What, cause: str, users: Sequence[str] = ()) -> None:
+    """Of everybody, where nobody is named.
+
+    A store that cannot take it keeps nobody from trading; it is told, as far as that can be written.
+    """
     now = trading.clock.now()
-    users = sorted({user for user, _ in trading.desk.brokers})
+    users = users or sorted({user for user, _ in trading.desk.brokers})
     day = trading.close_of_day().date().isoformat()
     deeds = [Occurrence(user_id=user, at=now, what=what, cause=cause, detail=f"session of {day}") for user in users]
     try:
