@@ -1,5 +1,6 @@
 """Broker accounts over HTTP: secrets that go in and never come out, and accounts that are in use."""
 
+import json
 import logging
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,8 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 
 from option_baskets.adapters.templates import template
+from option_baskets.api.account_bodies import schemas
 from option_baskets.domain.basket import BrokerAccount, Schedule
 from option_baskets.domain.errors import Unavailable
 from option_baskets.entrance import IDENTITY_FILE
@@ -372,3 +375,37 @@ def test_secrets_whose_key_is_gone_are_told_as_such_when_opened_and_can_be_given
         opened(served, ann, "zerodha-1")
     kept.rename(vault.path)
     assert opened(served, ann, "zerodha-1") == KITE
+
+
+# ---------------------------------------------------------------- what is published
+
+
+def test_the_schemas_of_bodies_take_what_the_routes_take_and_name_every_field(lasting: Server) -> None:
+    found = schemas()
+    registry = {"$defs": found}
+
+    def validator(name: str) -> Draft202012Validator:
+        text = json.dumps(registry | found[name]).replace("#/components/schemas/", "#/$defs/")
+        return Draft202012Validator(json.loads(text))
+
+    new, edit, secret = map(validator, ("NewAccount", "AccountEdit", "AccountSecret"))
+    shoonya = {"user_id": "FA1", "client_id": "c1", "client_secret": "s1"}
+    taken: list[dict[str, Any]] = [
+        {"id": "paper-1"},
+        {"id": "paper-2", "broker": "paper", "charges_as": "angelone", "max_daily_loss": 100.25, "secret": None},
+        ZERODHA,
+        {"id": "angel-1", "broker": "angelone", "secret": ANGEL},
+        {"id": "shoonya-1", "broker": "shoonya", "charges_as": "shoonya", "secret": shoonya},
+        {"id": "zerodha-2", "broker": "zerodha", "max_daily_loss": None},
+    ]
+    person = lasting.user("schemas@example.org")
+    for body in taken:
+        new.validate(body)
+        added(person, **body)
+    for values in (KITE, NEWER, ANGEL, shoonya):
+        secret.validate(values)
+    account = person.http.get(f"{PATH}/paper-2").json()
+    edit.validate(account | {"secret": None})
+    for body in ({"id": "a", "secret": KITE}, {"id": "a", "broker": "zerodha", "secret": ANGEL}, {"broker": "paper"}):
+        assert not new.is_valid(body)
+        assert person.http.post(PATH, json=body).status_code == 422

@@ -4,6 +4,7 @@ Secrets are taken out of a body before anything looks at it that might show a va
 """
 
 from collections.abc import Mapping
+from datetime import date
 from functools import cache
 from typing import Any
 
@@ -11,7 +12,7 @@ from option_baskets.adapters.basket_file.account import BrokerName, ChargesAs, r
 from option_baskets.adapters.basket_file.fields import IDENTIFIER, Fields, Report
 from option_baskets.adapters.facts import load
 from option_baskets.domain.basket import BrokerAccount
-from option_baskets.domain.credentials import LONGEST, VALUE
+from option_baskets.domain.credentials import LONGEST, VALUE, needed_by
 from option_baskets.domain.errors import Invalid, Problem
 
 LONGEST_ID = 40
@@ -72,53 +73,66 @@ def _account(table: dict[str, object], problems: list[Problem] | tuple[()]) -> B
 
 @cache
 def schemas() -> dict[str, Any]:
-    """The JSON Schemas of the bodies, by name of the component."""
-    limit = {"type": ["number", "null"], "exclusiveMinimum": 0, "examples": [20000], "description": "Rupees."}
-    own = {"enum": list(ChargesAs), "description": "Whose charges apply; of a paper account only."}
-    new_id = {"type": "string", "pattern": f"^{IDENTIFIER.pattern}$", "maxLength": LONGEST_ID}
-    text = {"type": "string", "pattern": f"^{VALUE}$", "maxLength": LONGEST}
-    brokers: dict[str, list[str]] = {}
-    for row in load().credentials:
-        brokers.setdefault(row.field, []).append(row.broker)
-    secret = {
-        "type": "object",
-        "description": "What the broker asks for, each as text; GET of the account lists it. It is never answered.",
-        "properties": {
-            field: {**text, "writeOnly": True, "description": f"Asked for by {', '.join(asking)}."}
-            for field, asking in brokers.items()
+    """The JSON Schemas of the bodies, by name of the component; of secrets, as the package's own facts have them."""
+    live = [broker for broker in BrokerName if broker is not BrokerName.PAPER]
+    secrets = {_secret_name(broker): _secret_of(broker) for broker in live}
+    references = {broker: {"$ref": f"{_SCHEMAS}{_secret_name(broker)}"} for broker in live}
+    paper = _object(["id"], id=_ID, broker={"const": "paper"}, charges_as=_ANY, max_daily_loss=_LOSS, secret=_NULL)
+    at_broker = [
+        _object(
+            ["id", "broker"],
+            id=_ID,
+            broker={"const": broker.value},
+            charges_as={"const": broker.value},
+            max_daily_loss=_LOSS,
+            secret={"anyOf": [references[broker], _NULL]},
+        )
+        for broker in live
+    ]
+    edit = {"id": _ID, "broker": {"enum": list(BrokerName)}, "version": {"type": "integer"}, "secret": _NULL}
+    return secrets | {
+        "NewAccount": {
+            "description": "One of [[accounts]] of a basket file, and its secrets.",
+            "oneOf": [paper, *at_broker],
+            "examples": [{"id": "paper-1"}],
         },
-        "additionalProperties": False,
-        "examples": [{"api_key": "…", "api_secret": "…"}],
-    }
-    new = {
-        "type": "object",
-        "description": "One of [[accounts]] of a basket file, and its secrets.",
-        "properties": {
-            "id": new_id,
-            "broker": {"enum": list(BrokerName), "default": BrokerName.PAPER},
-            "charges_as": own,
-            "max_daily_loss": limit,
-            "secret": {"anyOf": [{"$ref": f"{_SCHEMAS}AccountSecretBody"}, {"type": "null"}]},
+        "AccountEdit": _object([], **edit, charges_as=_ANY, max_daily_loss=_LOSS)
+        | {
+            "description": "The account as it is to be. What is left out goes back to its default; id and broker stay.",
+            "examples": [{"max_daily_loss": 20000}],
         },
-        "required": ["id"],
-        "additionalProperties": False,
-        "examples": [{"id": "paper-1"}],
-    }
-    edit = {
-        "type": "object",
-        "description": "The account as it is to be; what is left out goes back to its default. Its id and broker stay.",
-        "properties": {
-            "id": new_id,
-            "broker": {"enum": list(BrokerName)},
-            "charges_as": own,
-            "max_daily_loss": limit,
-            "secret": {"type": "null"},
-            "version": {"type": "integer"},
+        "AccountSecret": {
+            "description": "What the account's broker asks for; GET of the account lists it. It is never answered.",
+            "anyOf": list(references.values()),
+            "examples": [{"api_key": "…", "api_secret": "…"}],
         },
-        "additionalProperties": False,
-        "examples": [{"max_daily_loss": 20000}],
     }
-    return {"NewAccount": new, "AccountEdit": edit, "AccountSecretBody": secret}
+
+
+_ID = {"type": "string", "pattern": f"^{IDENTIFIER.pattern}$", "maxLength": LONGEST_ID}
+_ANY = {"enum": list(ChargesAs), "description": "Whose charges apply; a paper account chooses."}
+_LOSS = {
+    "type": ["number", "null"],
+    "exclusiveMinimum": 0,
+    "exclusiveMaximum": 10**12,
+    "description": "Rupees, at most two decimals.",
+}
+_NULL = {"type": "null"}
+
+
+def _secret_name(broker: BrokerName) -> str:
+    return f"{broker.value.capitalize()}Secret"
+
+
+def _secret_of(broker: BrokerName) -> dict[str, Any]:
+    needed = needed_by(load(), broker.value, date.max)
+    text = {"type": "string", "pattern": f"^{VALUE}$", "maxLength": LONGEST, "writeOnly": True}
+    fields = {each.field: text | ({"description": each.note} if each.note else {}) for each in needed}
+    return _object([each.field for each in needed if each.is_required], **fields)
+
+
+def _object(required: list[str], **properties: object) -> dict[str, Any]:
+    return {"type": "object", "properties": properties, "required": required, "additionalProperties": False}
 
 
 def body_of(name: str) -> dict[str, Any]:

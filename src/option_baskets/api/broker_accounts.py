@@ -114,8 +114,8 @@ async def get_broker_account(
 async def update_broker_account(asker: Asking, account_id: str, request: Request, if_match: IfMatch = None) -> Response:
     """Whose charges apply, and the daily loss at which it is left. A day that is under way goes by it at once."""
     before = await _account(asker, account_id)
-    require_match(if_match, before.version)
     changed = read_account_again(await document(request), before)
+    require_match(if_match, before.version)
     account = await asker.books.save_account(asker.user_id, replace(changed, version=before.version))
     return PlanAnswer(await _shown(asker, account), headers={"ETag": etag(account.version)})
 
@@ -154,7 +154,7 @@ async def delete_broker_account(asker: Asking, account_id: str, if_match: IfMatc
         headers=ETAG,
     ),
     response_model=None,
-    openapi_extra=body_of("AccountSecretBody"),
+    openapi_extra=body_of("AccountSecret"),
 )
 async def rotate_broker_secret(asker: Asking, account_id: str, request: Request) -> Response:
     """All of them: those that are not in the body are no longer set. They are sealed, and never shown again."""
