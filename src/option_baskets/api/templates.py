@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Path, Response
 
 from option_baskets.adapters.basket_file.components import reference
@@ -81,7 +82,10 @@ async def list_templates(asker: Asking, page: Paged) -> Response:
 
 _ONE = answers(None, description="The template.")
 _ONE[200]["content"] = {
-    "application/json": {"schema": reference("TemplateView"), "example": _template_view(template(EXAMPLE))}
+    "application/json": {
+        "schema": reference("TemplateView"),
+        "example": msgspec.json.decode(PlanAnswer(_template_view(template(EXAMPLE))).body),
+    }
 }
 
 
