@@ -1,17 +1,23 @@
 """Edits that store several plans at once: one commit, decided again when somebody was faster, and done once."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime, time
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.domain.allocation import Allocation
 from option_baskets.domain.basket import MAX_STRATEGIES, Strategy
-from option_baskets.domain.errors import Conflict, Invalid
+from option_baskets.domain.errors import Conflict, Invalid, NotFound
+from option_baskets.ports import Index, Table, Write
 from option_baskets.store.books import Books
 from option_baskets.store.edits import Change, Standing
 from option_baskets.store.records import Editor
@@ -153,3 +159,115 @@ async def test_a_delete_of_another_version_is_a_conflict(books: Books, delete: s
     with pytest.raises(Conflict, match="stored version 1, edited version 2"):
         await call(USER, name, version=2)
     await call(USER, name, version=1)
+
+
+async def test_plans_are_read_again_only_after_an_edit_of_somebody_else(table: SqliteTable, books: Books) -> None:
+    async def saved(number: int) -> list[str]:
+        seen: list[str] = []
+
+        async def decide(standing: Standing) -> Change:
+            seen[:] = [each.id for each in await standing.strategies("income")]
+            plan, allocations = new(number)
+            return Change(strategy=plan, allocations=allocations)
+
+        table.requests.clear()
+        await books.save_plans(USER, decide)
+        return seen
+
+    await saved(0)
+    assert await saved(1) == ["straddle-0"]
+    assert table.requests["query", Index.PRIMARY] == 0
+    await books.delete_strategy(USER, "straddle-0")
+    assert await saved(2) == ["straddle-1"]
+    await Books(table).save_strategy(USER, strategy("elsewhere"))
+    assert await saved(3) == ["elsewhere", "straddle-1", "straddle-2"]
+    await books.save_basket(USER, replace(basket(), version=1, paused=True))
+    assert await saved(4) == ["elsewhere", "straddle-1", "straddle-2", "straddle-3"]
+    assert table.requests["query", Index.PRIMARY] == 0
+    stored = await books.plan(USER, "straddle-4")
+    assert stored is not None
+    assert stored.basket.paused
+
+
+class Losing:
+    """A table that says of one commit that it lost, to another that was there first."""
+
+    def __init__(self, table: SqliteTable, first: Books) -> None:
+        self._table, self._first = table, first
+        self.is_losing = False
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._table, name)
+
+    async def commit(self, writes: Sequence[Write]) -> None:
+        if self.is_losing:
+            self.is_losing = False
+            await self._first.save_strategy(USER, strategy("first"))
+        await self._table.commit(writes)
+
+
+async def test_what_a_lost_commit_would_have_stored_is_not_remembered(table: SqliteTable, books: Books) -> None:
+    losing = Losing(table, Books(table))
+    mine = Books(cast(Table, losing))
+    await mine.save_strategy(USER, strategy("mine"))
+    losing.is_losing = True
+    await mine.save_strategy(USER, strategy("second"))
+    names: list[str] = []
+
+    async def decide(standing: Standing) -> Change:
+        names[:] = [each.id for each in await standing.strategies("income")]
+        return Change(strategy=strategy("third"))
+
+    await mine.save_plans(USER, decide)
+    assert names == ["first", "mine", "second"]
+
+
+@given(st.lists(st.tuples(st.sampled_from("bsade"), st.integers(0, 2), st.integers(0, 1)), max_size=12))
+@settings(max_examples=40, deadline=None)
+async def test_what_is_remembered_is_what_is_stored(steps: list[tuple[str, int, int]]) -> None:
+    """Any edits of two processes: what an edit sees is what a fresh look at the table finds."""
+    with TemporaryDirectory() as folder:
+        table = SqliteTable.open(Path(folder) / "t.db", now=now, threaded=False, durable=False)
+        both = (Books(table), Books(table))
+        for kind, number, process in steps:
+            with contextlib.suppress(Conflict, Invalid, NotFound):
+                await step(both[process], kind, number)
+            for books in both:
+                await check_standing(table, books)
+        await table.close()
+
+
+async def step(books: Books, kind: str, number: int) -> None:
+    name = f"straddle-{number}"
+    match kind:
+        case "b":
+            found = await books.basket(USER, "income")
+            await books.save_basket(USER, basket(version=found.version if found else 0, paused=number == 1))
+        case "s":
+            before = await books.strategy(USER, name)
+            entry = f"1{number}:00" if before is None else "13:00"
+            await books.save_strategy(
+                USER, replace(strategy(name, entry=entry), version=before.version if before else 0)
+            )
+        case "a":
+            await books.save_allocation(USER, allocation(name))
+        case "d":
+            await books.delete_strategy(USER, name)
+        case _:
+            await books.delete_allocation(USER, allocation(name).id)
+
+
+async def check_standing(table: SqliteTable, books: Books) -> None:
+    fresh = Books(table)
+
+    class Seen(Exception):
+        pass
+
+    async def decide(standing: Standing) -> Change:
+        assert await standing.basket("income") == await fresh.basket(USER, "income")
+        assert list(await standing.strategies("income")) == await fresh.strategies(USER)
+        assert list(await standing.all_allocations()) == await fresh.allocations(USER)
+        raise Seen
+
+    with contextlib.suppress(Seen):
+        await books.save_plans(USER, decide)

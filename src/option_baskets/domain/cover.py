@@ -104,7 +104,7 @@ def lost_cover(strategy: Strategy, allocations: Collection[Allocation]) -> tuple
 
 def _losses(strategy: Strategy, allocation: Allocation, lots: Mapping[str, int]) -> Iterator[CoverLoss]:
     closable = {leg.id for leg in strategy.legs if closes_alone(leg) or comes_late(leg)}
-    for calendar in CALENDARS:
+    for calendar in _calendars(strategy):
         for short in (ContractType.CE, ContractType.PE):
             sold, covers = _stakes(strategy, lots, short, calendar)
             planned = _planned_covers(strategy, lots, short, calendar)
@@ -123,7 +123,7 @@ def covered_by(strategy: Strategy, leg_id: str) -> tuple[str, ...]:
     if strategy.naked:
         return ()
     found: set[str] = set()
-    for calendar in CALENDARS:
+    for calendar in _calendars(strategy):
         for short in (ContractType.CE, ContractType.PE):
             sold, covers = _stakes(strategy, lots, short, calendar)
             others = [each for each in sold if each.leg != leg_id]
@@ -187,3 +187,14 @@ CALENDARS = (
     *(Calendar(monthly, apart) for monthly in range(5) for apart in (4, 5)),
 )
 """Which of weekly n and monthly m is later depends on the day; a plan must keep its cover on every day."""
+
+
+def _calendars(strategy: Strategy) -> Iterable[Calendar]:
+    """One of every order in which the strategy's expiries can lie; nearly always there is one order only."""
+    rules = [strategy.expiry_rule(leg) for leg in strategy.legs]
+    found: dict[tuple[int, ...], Calendar] = {}
+    for calendar in CALENDARS:
+        ranks = [calendar.rank(rule) for rule in rules]
+        places = {rank: place for place, rank in enumerate(sorted(set(ranks)))}
+        found.setdefault(tuple(places[rank] for rank in ranks), calendar)
+    return found.values()

@@ -1,7 +1,8 @@
 """What an edit of plans stores, and what it is decided by."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
+from dataclasses import dataclass, replace
 
 from option_baskets.domain.allocation import Allocation
 from option_baskets.domain.basket import Basket, Strategy
@@ -44,6 +45,30 @@ class Standing:
         self._baskets: dict[str, Basket | None] = {}
         self._plans: dict[str, Plan] | None = None
         self._allocations: tuple[Allocation, ...] | None = None
+
+    def after(self, change: Change) -> "Standing":
+        """The plans once the change is stored; what was not read yet is read when asked for."""
+        later = copy(self)
+        later._baskets = dict(self._baskets)
+        if change.basket is not None:
+            later._baskets[change.basket.id] = change.basket
+        if self._plans is not None:
+            later._plans = self._changed(self._plans, change)
+        if self._allocations is not None:
+            known = {each.id: each for each in (*self._allocations, *change.allocations)}
+            later._allocations = tuple(known[name] for name in sorted(known))
+        return later
+
+    def _changed(self, plans: Mapping[str, Plan], change: Change) -> dict[str, Plan]:
+        found = dict(plans)
+        basket, strategy = change.basket, change.strategy
+        if basket is not None:
+            found |= {name: replace(each, basket=basket) for name, each in plans.items() if each.basket.id == basket.id}
+        if strategy is not None:
+            around = self._baskets[strategy.basket_id]
+            assert around is not None
+            found[strategy.id] = Plan(strategy=strategy, basket=around)
+        return {name: found[name] for name in sorted(found)}
 
     async def basket(self, basket_id: str) -> Basket | None:
         if basket_id not in self._baskets:

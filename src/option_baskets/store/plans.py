@@ -25,6 +25,8 @@ from option_baskets.store.shelf import CONFIGURATIONS, Shelf, require_version
 
 T = TypeVar("T")
 _ATTEMPTS = 20
+_STANDING = 1000
+"""Users whose plans are remembered between two edits."""
 _EntryCounts = dict[str, int]
 
 
@@ -45,6 +47,8 @@ class Plans(Shelf):
         super().__init__(table, shards=shards, health=health)
         self._editing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._editor = editor
+        self._stood: dict[str, tuple[int, Standing]] = {}
+        """By user, the plans as they stood at a number of the edit counter; while that is the same, they still do."""
 
     def edited_by(self, editor: Editor) -> Self:
         """The same books, their edits kept as this editor's. They share what is remembered."""
@@ -153,9 +157,10 @@ class Plans(Shelf):
         Returns:
             What is stored, with its new versions.
         """
+        after: dict[str, tuple[int, Standing]] = {}
 
-        async def edit() -> tuple[list[Write], Change]:
-            standing = Standing(user_id, basket=self.basket, plans=self._plans, allocations=self.allocations)
+        async def edit(number: int) -> tuple[list[Write], Change]:
+            standing = self._standing(user_id, number)
             made = await self._made(user_id, once, standing) if once else None
             if made is not None:
                 return [], made
@@ -164,9 +169,20 @@ class Plans(Shelf):
             for part in (self._basket_writes, self._strategy_writes, self._allocation_writes):
                 some, change = await part(standing, change)
                 writes += some
+            after[user_id] = number + 1, standing.after(change)
             return [*writes, *(self._mark(user_id, once, change) if once else ())], change
 
-        return await self._edit(user_id, edit)
+        made = await self._edit_numbered(user_id, edit)
+        self._stood |= after  # only now is it so: a commit that failed was of another number
+        return made
+
+    def _standing(self, user_id: str, number: int) -> Standing:
+        known = self._stood.get(user_id)
+        if known is not None and known[0] == number:
+            return known[1]
+        if len(self._stood) >= _STANDING:
+            self._stood.clear()
+        return Standing(user_id, basket=self.basket, plans=self._plans, allocations=self.allocations)
 
     async def _basket_writes(self, standing: Standing, change: Change) -> tuple[list[Write], Change]:
         basket = change.basket
@@ -299,13 +315,21 @@ class Plans(Shelf):
 
     async def _edit(self, user_id: str, edit: Callable[[], Awaitable[tuple[list[Write], T]]]) -> T:
         """Commit what ``edit`` decides from what it reads, as if nobody else edited this user's plans meanwhile."""
+
+        async def numbered(_: int) -> tuple[list[Write], T]:
+            return await edit()
+
+        return await self._edit_numbered(user_id, numbered)
+
+    async def _edit_numbered(self, user_id: str, edit: Callable[[int], Awaitable[tuple[list[Write], T]]]) -> T:
+        """As ``_edit``; ``edit`` is given the number of edits there were before it."""
         pk, sk = keys.edits(user_id)
         # The lock keeps callers of one process from repeating each other; the counter is what other processes see.
         async with self._editing[user_id]:
             for _ in range(_ATTEMPTS):
                 counter = await self.table.get(CONFIGURATIONS, pk, sk)
                 number = counter.version if counter else 0
-                writes, result = await edit()
+                writes, result = await edit(number)
                 raised = Item(pk=pk, sk=sk, body=b"{}", version=number + 1)
                 try:
                     await self.commit(*writes, Put(table=CONFIGURATIONS, item=raised, expected=number))
