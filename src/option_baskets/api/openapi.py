@@ -5,6 +5,7 @@ from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.encoders import jsonable_encoder
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import TypeAdapter
@@ -74,7 +75,7 @@ def _with_whole_examples(document: Schemas, routes: Iterable[APIRoute]) -> None:
             for status, given in route.responses.items():
                 for media, content in given.get("content", {}).items():
                     shown = {name: content[name] for name in ("example", "examples") if name in content}
-                    published[str(status)]["content"][media].update(shown)
+                    published[str(status)]["content"][media].update(jsonable_encoder(shown))
 
 
 _REPEAT_KEY = {

@@ -152,7 +152,7 @@ async def list_positions(
     """Every open leg of every run on every account, marked at the prices known now."""
     now = asker.platform.market.now()
     market = await prices_now(asker.platform)
-    marks = Marks(facts=asker.platform.facts, market=market)
+    marks = Marks(facts=asker.platform.facts, market=market, session=asker.platform.session())
     held = [
         (run, leg)
         for run, leg in open_legs(await asker.books.open_runs(asker.user_id))

@@ -97,7 +97,7 @@ async def allotment_of(
         session: the one under way, which is the authority for its day.
     """
     plans = await plans_of(books, user_id)
-    priced = _Priced(valuation=None if market is None else Valuation(facts=facts, snapshot=market))
+    priced = _Priced(valuation=None if market is None else Valuation(facts=facts, snapshot=market, session=session))
     parts: list[Allotted] = []
     held: dict[str, list[tuple[Holding, ...] | None]] = {}
     for strategy in plans.strategies:

@@ -10,6 +10,7 @@ from option_baskets.domain.contract import Contract
 from option_baskets.domain.facts import Facts
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.run import LegPosition, Run
+from option_baskets.domain.session import Session
 from option_baskets.engine.profits import unrealised
 from option_baskets.engine.valuation import Holding, Valuation
 from option_baskets.pricing.payoff import greeks
@@ -68,6 +69,8 @@ class Marks:
     facts: Facts
     market: Snapshot | None
     """None: there is no market now, so what is open has the last close's marks and no Greeks."""
+    session: Session | None = None
+    """The one under way, where a recorded file is the authority for it."""
     _valuation: Valuation | None = None
     _greeks: dict[Contract, Greeks | None] = field(default_factory=dict)
 
@@ -93,7 +96,7 @@ class Marks:
         if quote is None or market.listing(contract) is None:
             return None
         if self._valuation is None:
-            self._valuation = Valuation(facts=self.facts, snapshot=market)
+            self._valuation = Valuation(facts=self.facts, snapshot=market, session=self.session)
         if self._valuation.years(contract.underlying, contract.expiry) <= 0:
             return None
         one = self._valuation.position([Holding(contract=contract, units=1, price=quote.last)])
