@@ -1,4 +1,4 @@
-"""Every access pattern of the tables, each with its key. docs/data-model.md shows them as one picture.
+"""Every access pattern of the tables, each with its key (users: ``people_keys``). docs/data-model.md is their picture.
 
 A key is parts joined by ``#``. Ids given by users never contain one (``part`` refuses it), so no name can reach into
 another key, and every partition of a user's data begins with the user's id.
@@ -463,51 +463,6 @@ def alerts_on(user_id: str, day: date) -> str:
 def refusals_on(user_id: str, day: date) -> str:
     """AllocationsByStrategy partition of the history: refusals of a day, in order of time."""
     return f"{part(user_id)}#REFUSALS#{day.isoformat()}"
-
-
-# ---------------------------------------------------------------- identity: people
-
-
-def user(user_id: str) -> Key:
-    return part(user_id), "USER"
-
-
-def email(address: str) -> Key:
-    """Whose an email is. Keys are shown in errors, so this has a hash of it."""
-    return f"EMAIL#{hashlib.sha256(address.encode(errors='surrogatepass')).hexdigest()}", "EMAIL"
-
-
-def users_of_shard(shard: int) -> str:
-    """AllocationsByStrategy partition: the users of the shard."""
-    return f"USERS#{shard}"
-
-
-def login(user_id: str, login_id: str) -> Key:
-    return part(user_id), f"LOGIN#{part(login_id)}"
-
-
-def refresh_token(digest: bytes) -> Key:
-    """Whose the token with this SHA-256 is."""
-    return f"TOKEN#{digest.hex()}", "TOKEN"
-
-
-def attempt(subject: str, at: datetime, number: str) -> Key:
-    return attempts(subject), f"{timestamp(at)}#{part(number)}"
-
-
-def attempts(subject: str) -> str:
-    """What counts against a subject, sorted by time."""
-    return f"ATTEMPTS#{part(subject)}"
-
-
-def attempts_until(at: datetime, number: str) -> tuple[str, str]:
-    """The range of sort keys of attempts up to one, it included."""
-    return "0", f"{timestamp(at)}#{part(number)}"
-
-
-def known(subject: str) -> Key:
-    """That a login succeeded, of whom and from where only a hash is known."""
-    return f"KNOWN#{part(subject)}", "KNOWN"
 
 
 def _sortable(number: int) -> str:

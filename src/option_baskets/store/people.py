@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from option_baskets.ports import Delete, Index, Item, Put, Role, TableName
-from option_baskets.store import codec, keys
+from option_baskets.store import codec, keys, people_keys
 from option_baskets.store.shelf import Shelf
 
 IDENTITY = TableName.IDENTITY
@@ -102,7 +102,7 @@ class People(Shelf):
         Raises:
             Conflict: one of them has; nothing was written.
         """
-        pk, sk = keys.email(user.email)
+        pk, sk = people_keys.email(user.email)
         owner = Put(table=IDENTITY, item=Item(pk=pk, sk=sk, body=codec.encode(user.id)), expected=0)
         made = replace(user, version=1)
         await self.commit(owner, self._put_user(made, expected=0))
@@ -114,25 +114,25 @@ class People(Shelf):
         return self._put_user(changed, expected=user.version), changed
 
     async def user(self, user_id: str) -> User | None:
-        return await self._get(IDENTITY, keys.user(user_id), User)
+        return await self._get(IDENTITY, people_keys.user(user_id), User)
 
     async def user_of(self, email: str) -> User | None:
         """The user of an email; as many requests whether there is one or not."""
-        found = await self._get(IDENTITY, keys.email(email), str)
+        found = await self._get(IDENTITY, people_keys.email(email), str)
         return await self.user(found if found is not None else _NOBODY)
 
     async def users(self) -> list[User]:
         """Everybody, by email."""
         shards = [
-            await self._items(IDENTITY, keys.users_of_shard(shard), index=Index.ALLOCATIONS_BY_STRATEGY)
+            await self._items(IDENTITY, people_keys.users_of_shard(shard), index=Index.ALLOCATIONS_BY_STRATEGY)
             for shard in range(self.shards)
         ]
         users = [self._decode(item, User) for items in shards for item in items]
         return sorted(users, key=lambda user: user.email)
 
     def _put_user(self, user: User, *, expected: int) -> Put:
-        pk, sk = keys.user(user.id)
-        place = keys.users_of_shard(self._shard(user.id)), user.id
+        pk, sk = people_keys.user(user.id)
+        place = people_keys.users_of_shard(self._shard(user.id)), user.id
         item = Item(pk=pk, sk=sk, body=codec.encode(user), version=user.version, gsi1=place)
         return Put(table=IDENTITY, item=item, expected=expected)
 
@@ -144,11 +144,11 @@ class People(Shelf):
         They fail where somebody else renewed or ended the login since it was read. It is known whose the token was
         until the token itself is too old.
         """
-        pk, sk = keys.login(login.user_id, login.id)
+        pk, sk = people_keys.login(login.user_id, login.id)
         expires = keys.expiry_of(login.expires_at)
         after = replace(login, version=login.version + 1)
         item = Item(pk=pk, sk=sk, body=codec.encode(after), version=after.version, expires_at=expires)
-        pk, sk = keys.refresh_token(token)
+        pk, sk = people_keys.refresh_token(token)
         whose = RefreshToken(user_id=login.user_id, login_id=login.id, generation=login.generation)
         known = Item(pk=pk, sk=sk, body=codec.encode(whose), expires_at=expires)
         return (
@@ -158,33 +158,33 @@ class People(Shelf):
 
     async def login(self, user_id: str, login_id: str) -> Login | None:
         """The login; None where it has ended or was not renewed in time."""
-        return await self._get(IDENTITY, keys.login(user_id, login_id), Login)
+        return await self._get(IDENTITY, people_keys.login(user_id, login_id), Login)
 
     async def end_login(self, user_id: str, login_id: str) -> None:
         """End a login, whatever version it has by now: a renewal that read it before finds nothing to renew."""
-        pk, sk = keys.login(user_id, login_id)
+        pk, sk = people_keys.login(user_id, login_id)
         await self.commit(Delete(table=IDENTITY, pk=pk, sk=sk))
 
     async def refresh_token(self, digest: bytes) -> RefreshToken | None:
         """Whose the refresh token with this SHA-256 is, or was."""
-        return await self._get(IDENTITY, keys.refresh_token(digest), RefreshToken)
+        return await self._get(IDENTITY, people_keys.refresh_token(digest), RefreshToken)
 
     # ------------------------------------------------------------ attempts
 
     def put_attempt(self, attempt: Attempt, *, kept: timedelta) -> Put:
         """The write that counts an attempt for so long."""
-        pk, sk = keys.attempt(attempt.subject, attempt.at, attempt.number)
+        pk, sk = people_keys.attempt(attempt.subject, attempt.at, attempt.number)
         item = Item(pk=pk, sk=sk, body=_COUNTED, expires_at=keys.expiry_of(attempt.at + kept))
         return Put(table=IDENTITY, item=item)
 
     def delete_attempt(self, attempt: Attempt) -> Delete:
-        pk, sk = keys.attempt(attempt.subject, attempt.at, attempt.number)
+        pk, sk = people_keys.attempt(attempt.subject, attempt.at, attempt.number)
         return Delete(table=IDENTITY, pk=pk, sk=sk)
 
     async def attempts(self, subject: str, *, most: int, before: Attempt | None = None) -> list[Attempt]:
         """The newest attempts that still count, newest first; of those before one of them, if it is given."""
-        pk = keys.attempts(subject)
-        between = None if before is None else keys.attempts_until(before.at, before.number)
+        pk = people_keys.attempts(subject)
+        between = None if before is None else people_keys.attempts_until(before.at, before.number)
         page = await self.table.query(IDENTITY, pk, between=between, descending=True, limit=most + 1)
         found = [
             Attempt(subject=subject, at=keys.instant_of(item.sk), number=item.sk.split("#", 1)[1])
@@ -195,8 +195,8 @@ class People(Shelf):
     # ------------------------------------------------------------ addresses a login succeeded from
 
     def put_known(self, subject: str, *, until: datetime) -> Put:
-        pk, sk = keys.known(subject)
+        pk, sk = people_keys.known(subject)
         return Put(table=IDENTITY, item=Item(pk=pk, sk=sk, body=_COUNTED, expires_at=keys.expiry_of(until)))
 
     async def is_known(self, subject: str) -> bool:
-        return await self.table.get(IDENTITY, *keys.known(subject)) is not None
+        return await self.table.get(IDENTITY, *people_keys.known(subject)) is not None
