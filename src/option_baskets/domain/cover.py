@@ -103,7 +103,9 @@ def lost_cover(strategy: Strategy, allocations: Collection[Allocation]) -> tuple
 
 
 def _losses(strategy: Strategy, allocation: Allocation, lots: Mapping[str, int]) -> Iterator[CoverLoss]:
-    closable = {leg.id for leg in strategy.legs if closes_alone(leg) or comes_late(leg)}
+    closable = {leg.id for leg in strategy.legs if _may_cover(leg) and (closes_alone(leg) or comes_late(leg))}
+    if not closable and allocation.leg_lots is None:
+        return  # whole units have the plan's cover, and nothing takes it away
     for calendar in _calendars(strategy):
         for short in (ContractType.CE, ContractType.PE):
             sold, covers = _stakes(strategy, lots, short, calendar)
@@ -136,6 +138,10 @@ def covered_by(strategy: Strategy, leg_id: str) -> tuple[str, ...]:
 def closes_alone(leg: LegSpec) -> bool:
     """It has a rule that closes it and leaves the others open; where all are closed, shorts are closed first."""
     return leg.square_off is Scope.LEG and (leg.stop is not None or leg.target is not None)
+
+
+def _may_cover(leg: LegSpec) -> bool:
+    return leg.side is Side.BUY or not leg.type.is_option
 
 
 def comes_late(leg: LegSpec) -> bool:
