@@ -23,6 +23,7 @@ from option_baskets.adapters.identity.passwords import Cost, Hashing
 from option_baskets.adapters.identity.roster import Roster
 from option_baskets.adapters.identity.terms import Terms
 from option_baskets.api.platform import Platform
+from option_baskets.cli.http_server import listening
 from option_baskets.cli.running import Speed
 from option_baskets.cli.serving import Served as Open
 from option_baskets.cli.serving import Serving
@@ -145,7 +146,7 @@ def serve(
     serving = serving_of(data=data, facts=facts, speed=Speed("1"), first=day, port=0, terms=terms, **(given | options))
     started: Future[tuple[asyncio.AbstractEventLoop, Open, asyncio.Event, LedClock]] = Future()
     ended: list[BaseException] = []
-    with serving.listening() as (listener, url):
+    with listening(serving.host, serving.port) as (listener, url):
 
         async def main() -> None:
             place = await serving.place()

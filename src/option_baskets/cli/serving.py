@@ -2,20 +2,15 @@
 
 import asyncio
 import contextlib
-import errno
 import logging
 import secrets
-import signal
 import socket
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import uvicorn
 
 from option_baskets.adapters.basket_file import BasketFile
 from option_baskets.adapters.clock import LedClock, RealClock, run_real
@@ -24,6 +19,7 @@ from option_baskets.api.app import make_app
 from option_baskets.api.metrics import Metrics
 from option_baskets.api.platform import Platform
 from option_baskets.cli.data_folder import alone
+from option_baskets.cli.http_server import Server, listening
 from option_baskets.cli.markets import SIMULATED, market_of, sessions_by_day, sessions_from
 from option_baskets.cli.running import BLIND_AFTER, LOOK_FOR_KILLS, Speed
 from option_baskets.cli.trading_days import TradingDays
@@ -45,8 +41,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-FINISHED_WITHIN = 10
-"""Seconds that requests under way have when the process is asked to stop."""
 PURGED_EVERY = timedelta(hours=1)
 """How often expired logins, attempts and kept answers are deleted; they are hidden anyway."""
 
@@ -105,41 +99,10 @@ class Serving:
             Invalid: the market has no session to trade, or the host is none of this machine.
             Halt: the engine had stopped before the process was asked to.
         """
-        with self.listening() as (listener, url), alone(self.data):
+        with listening(self.host, self.port) as (listener, url), alone(self.data):
             place = asyncio.run(self.place())
             clock = self.clock(place)
-            spare_the_collector()
             run_real(self.serve(listener, place, clock, lambda _: announce(url, clock.now())))
-
-    @contextlib.contextmanager
-    def listening(self) -> Iterator[tuple[socket.socket, str]]:
-        """A socket that listens, and the URL of what it will answer."""
-        try:
-            family, kind, protocol, _, address = socket.getaddrinfo(
-                self.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-            )[0]
-            listener = socket.socket(family, kind, protocol)
-        except OSError as error:
-            raise Invalid(f"{self.host} is no address of a machine: {error.strerror}", where="--host") from error
-        with listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                listener.bind(address)
-                listener.listen(2048)
-            except OSError as error:
-                raise self._cannot_listen(error) from error
-            host = f"[{self.host}]" if family == socket.AF_INET6 else self.host
-            yield listener, f"http://{host}:{listener.getsockname()[1]}"
-
-    def _cannot_listen(self, error: OSError) -> Exception:
-        match error.errno:
-            case errno.EADDRINUSE:
-                return Unavailable(
-                    f"port {self.port} of {self.host} is in use: stop what listens there, or give another with --port"
-                )
-            case errno.EACCES:
-                return Invalid(f"port {self.port} is for administrators; give one from 1024 on", where="--port")
-        return Invalid(f"{self.host} is no address of this machine: {error.strerror}", where="--host")
 
     async def place(self) -> Place:
         """Where trading goes on in this data folder, or begins.
@@ -195,7 +158,7 @@ class Serving:
         stop: asyncio.Event | None = None,
     ) -> None:
         """As ``run``, on the running loop, until ``stop`` is set or a signal comes; ``ready`` once it answers."""
-        stop = stop or asyncio.Event()
+        stop, answering = stop or asyncio.Event(), asyncio.Event()
         async with self._machine(clock) as machine, self._entrance() as entrance:
             days = self._days(machine, clock, place)
             hub = Hub(
@@ -207,69 +170,55 @@ class Serving:
                 session=lambda: days.session,
                 epoch=secrets.token_hex(4),
             )
-            metrics = Metrics(days.condition, streamed=hub.counts)
-            metrics.started(version("option-baskets"))
-            days.woke = metrics.ticked
-            for follower in (hub.committed, metrics.committed):
-                machine.changes.follow(follower)
-            platform = Platform(
-                books=machine.books,
-                queue=machine.queue,
-                feed=machine.feed,
-                cadence=machine.cadence,
-                facts=self.facts,
-                market=clock,
-                wall=entrance.wall,
-                private=entrance.table,
-                identity=entrance.sign_in,
-                sign_in=entrance.sign_in,
-                vault=entrance.vault,
-                session=lambda: days.session,
-                accounts=BrokerConnections(machine.broker),
-                cursor_key=entrance.cursor_key,
-                live=hub,
-                condition=days.condition,
-                metrics=metrics,
-            )
-            served = Served(machine=machine, entrance=entrance, days=days, platform=platform)
+            platform = self._platform(machine, entrance, days, hub)
             app = make_app(platform)
 
             def answers() -> None:
+                if self.threaded:
+                    spare_the_collector()
                 if isinstance(clock, LedClock):
                     clock.go_on()
-                ready(served)
+                answering.set()
+                ready(Served(machine=machine, entrance=entrance, days=days, platform=platform))
 
-            server = _Server(self._config(app), answers)
-            async with _background(days.run(), hub.run(), _purge(entrance)), self._document(app):
-                await self._until_stopped(server, listener, stop)
+            server = Server(app, answers, proxy=self.proxy)
+            async with _background(days.run(), hub.run(), _purge(entrance), self._document(app, answering)):
+                await server.until(stop, listener)
         if days.failure is not None:
             raise days.failure
 
-    @contextlib.asynccontextmanager
-    async def _document(self, app: "FastAPI") -> AsyncIterator[None]:
-        """Make the API's document beside the loop, which would stand still for a second if it were made when asked."""
-        if not self.threaded:
-            yield
-            return
-        async with _background(asyncio.to_thread(app.openapi)):
-            yield
-
-    def _config(self, app: "FastAPI") -> uvicorn.Config:
-        return uvicorn.Config(
-            app,
-            loop="none",
-            http="httptools",
-            ws="websockets-sansio",
-            ws_max_size=65_536,
-            ws_per_message_deflate=False,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=self.proxy is not None,
-            forwarded_allow_ips=self.proxy,
-            timeout_graceful_shutdown=FINISHED_WITHIN,
+    def _platform(self, machine: Embedded, entrance: Entrance, days: TradingDays, hub: Hub) -> Platform:
+        """What routes are given, and whoever follows what is committed is told of it from here on."""
+        metrics = Metrics(days.condition, streamed=hub.counts)
+        metrics.started(version("option-baskets"))
+        days.woke = metrics.ticked
+        for follower in (hub.committed, metrics.committed):
+            machine.changes.follow(follower)
+        return Platform(
+            books=machine.books,
+            queue=machine.queue,
+            feed=machine.feed,
+            cadence=machine.cadence,
+            facts=self.facts,
+            market=machine.clock,
+            wall=entrance.wall,
+            private=entrance.table,
+            identity=entrance.sign_in,
+            sign_in=entrance.sign_in,
+            vault=entrance.vault,
+            session=lambda: days.session,
+            accounts=BrokerConnections(machine.broker),
+            cursor_key=entrance.cursor_key,
+            live=hub,
+            condition=days.condition,
+            metrics=metrics,
         )
+
+    async def _document(self, app: "FastAPI", answering: asyncio.Event) -> None:
+        """Make the API's document beside the loop, which would stand still for a second if it were made when asked."""
+        if self.threaded:
+            await answering.wait()
+            await asyncio.to_thread(app.openapi)
 
     @contextlib.asynccontextmanager
     async def _machine(self, clock: RealClock) -> AsyncIterator[Embedded]:
@@ -330,42 +279,6 @@ class Serving:
             clock.lead(at)
 
         return TradingDays(machine, sessions, reach=led, over=clock.hold)
-
-    async def _until_stopped(self, server: "_Server", listener: socket.socket, stop: asyncio.Event) -> None:
-        """Serve; a first signal ends it when requests under way are answered, a second one at once."""
-
-        def asked() -> None:
-            server.force_exit = stop.is_set()
-            stop.set()
-
-        loop = asyncio.get_running_loop()
-        if threading.current_thread() is threading.main_thread():
-            for each in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(each, asked)
-        serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
-        stopping = asyncio.create_task(stop.wait(), name="stop")
-        try:
-            await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            server.should_exit = True
-            await serving
-        finally:
-            stopping.cancel()
-
-
-class _Server(uvicorn.Server):
-    """Signals are the process's own; ``ready`` is called once requests are answered."""
-
-    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._ready = ready
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self._ready()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 @contextlib.asynccontextmanager
