@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import time
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 from typing import TypeVar
 
 from option_baskets.adapters.basket_file.positions import extend
@@ -78,6 +79,12 @@ def nearest(word: str, known: Collection[str]) -> str:
     return f'did you mean "{folded[close[0]]}"?' if close else ""
 
 
+@lru_cache(maxsize=200)
+def _by_value(kind: Iterable[Choice]) -> Mapping[str, Choice]:
+    """``kind`` is an enumeration or a tuple."""
+    return {each.value: each for each in kind}
+
+
 def one_of(word: object, known: Collection[str]) -> str:
     """The way out of a word that is not among the known ones."""
     guess = nearest(word, known) if isinstance(word, str) else ""
@@ -147,13 +154,16 @@ class Fields:
             return "it belongs to the top of the file, above the first header."
         return f"it belongs to {outer.where}; move it up, above the headers inside that."
 
-    def raw(self, key: str, example: str, *, required: bool) -> object | None:
+    def raw(self, key: str, example: str, *, required: bool, is_text: bool = False) -> object | None:
+        """The value as it is. ``is_text``: a person writes the example in quotes."""
         self._asked.append(key)
-        if key not in self._table and required:
-            self.add(key, f"missing; write for example {_assignment(key, str(example))}")
         value = self._table.get(key)
-        if value is None and key in self._table:  # JSON's, TOML has none
-            self.add(key, f"null is no value; write for example {_assignment(key, str(example))}, or leave the key out")
+        if value is None and (required or key in self._table):
+            written = _assignment(key, shown(example) if is_text else example)
+            if key in self._table:  # JSON's null, TOML has none
+                self.add(key, f"null is no value; write for example {written}, or leave the key out")
+            else:
+                self.add(key, f"missing; write for example {written}")
         return value
 
     def fixed(self, key: str, value: int, otherwise: str) -> None:
@@ -169,7 +179,7 @@ class Fields:
             self.add(key, why)
 
     def text(self, key: str, example: str, default: str | None = None) -> str:
-        value = self.raw(key, shown(example), required=default is None)
+        value = self.raw(key, example, required=default is None, is_text=True)
         if value is None:
             return default or ""
         if not isinstance(value, str):
@@ -274,16 +284,16 @@ class Fields:
         among: Collection[Choice] = (),
     ) -> Choice:
         """A word of ``kind``; of ``among`` only, where not all of them are meant."""
-        value = self.raw(key, shown(example.value), required=default is None)
+        value = self.raw(key, example.value, required=default is None, is_text=True)
         return (default or example) if value is None else self.member(key, value, among or kind, example)
 
     def optional_choice(self, key: str, kind: type[Choice], example: Choice) -> Choice | None:
         """A word of ``kind``; None where the key is not there."""
-        value = self.raw(key, shown(example.value), required=False)
+        value = self.raw(key, example.value, required=False, is_text=True)
         return None if value is None else self.member(key, value, kind, example)
 
     def member(self, key: str, value: object, kind: Iterable[Choice], fallback: Choice) -> Choice:
-        known = {each.value: each for each in kind}
+        known: Mapping[str, Choice] = _by_value(kind)
         if isinstance(value, str) and value in known:
             return known[value]
         self.add(key, f"{shown(value)} is not known; {one_of(value, known)}")
@@ -307,7 +317,7 @@ class Fields:
         """A time; None where the key is not there."""
         if self.has(key):
             return self.clock(key, example)
-        self.raw(key, shown(example), required=False)
+        self.raw(key, example, required=False, is_text=True)
         return None
 
     def table(self, key: str, example: str, *, required: bool = True) -> "Fields | None":

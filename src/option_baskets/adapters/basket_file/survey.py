@@ -87,9 +87,9 @@ class _Observed(Fields):
         asked.default = default
         return asked
 
-    def raw(self, key: str, example: str, *, required: bool) -> object | None:
+    def raw(self, key: str, example: str, *, required: bool, is_text: bool = False) -> object | None:
         self._note(key).required = required
-        return super().raw(key, example, required=required)
+        return super().raw(key, example, required=required, is_text=is_text)
 
     def fixed(self, key: str, value: int, otherwise: str) -> None:
         super().fixed(key, value, otherwise)
