@@ -2,12 +2,12 @@
 
 import difflib
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from datetime import time
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from option_baskets.adapters.basket_file.positions import extend
 from option_baskets.domain.errors import Invalid, Problem
@@ -80,7 +80,7 @@ def nearest(word: str, known: Collection[str]) -> str:
 
 
 @lru_cache(maxsize=200)
-def _by_value(kind: Iterable[Choice]) -> Mapping[str, Choice]:
+def _by_value(kind: Any) -> Mapping[str, Any]:
     """``kind`` is an enumeration or a tuple."""
     return {each.value: each for each in kind}
 
@@ -293,7 +293,7 @@ class Fields:
         return None if value is None else self.member(key, value, kind, example)
 
     def member(self, key: str, value: object, kind: Iterable[Choice], fallback: Choice) -> Choice:
-        known: Mapping[str, Choice] = _by_value(kind)
+        known: Mapping[str, Choice] = _by_value(cast(Hashable, kind))
         if isinstance(value, str) and value in known:
             return known[value]
         self.add(key, f"{shown(value)} is not known; {one_of(value, known)}")
