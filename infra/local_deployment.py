@@ -18,6 +18,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 from botocore.session import get_session
 
+from infra.destruction import destroy
 from infra.environments import Environment, read
 from infra.packages import ROOT, write_zip
 
@@ -72,14 +73,6 @@ def deploy(
         _make(emulator, stack, url)
         outputs |= _outputs(emulator, stack)
     return outputs
-
-
-def destroy(emulator: Emulator, environment: Environment) -> None:
-    """Delete both stacks, the one that stands on the other first."""
-    client = emulator.client("cloudformation")
-    for stack in (environment.trading_stack, environment.auth_stack):
-        client.delete_stack(StackName=stack)
-        client.get_waiter("stack_delete_complete").wait(StackName=stack, WaiterConfig={"Delay": 1})
 
 
 def _publish(emulator: Emulator, out: Path, stack: str, packages: Path, variables: Mapping[str, str]) -> str:
@@ -169,7 +162,7 @@ def main() -> None:
     environment = read()[options.environment]
     emulator = Emulator(endpoint=options.endpoint.rstrip("/"), region=environment.region)
     if options.destroy:
-        destroy(emulator, environment)
+        destroy(emulator.client("cloudformation"), environment, every=1)
         return
     for name, value in sorted(deploy(emulator, environment).items()):
         print(f"{name:24} {value}")

@@ -286,11 +286,11 @@ def folders(module: str) -> list[str]:
 
 
 def test_make_targets_on_a_page_exist() -> None:
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = {
         (relative(page), target)
         for page in PAGES
-        for target in re.findall(r"(?:`|^|&& )make ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+        for target in re.findall(r"(?:`|^|&& )make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert {target for _, target in named} >= {"setup", "run", "test", "check", "bench"}
     assert sorted(each for each in named if each[1] not in targets) == []

@@ -16,6 +16,17 @@ ROOT = Path(__file__).parents[2]
 OUT = ROOT / "out" / "infra"
 ENVIRONMENTS = read()
 WITH_NETWORK = [name for name, environment in ENVIRONMENTS.items() if environment.egress.static]
+NOT_IN_TEMPLATES = {
+    "command_line",
+    "destruction",
+    "lint",
+    "local_deployment",
+    "packages",
+    "preflight",
+    "redrive",
+    "smoke",
+}
+"""Modules that templates are not made of."""
 Properties = Mapping[str, Any]
 
 
@@ -81,7 +92,8 @@ def missing() -> str:
     if any(not path.exists() for path in wanted):
         return "there are no templates; make synth makes them"
     made = min(path.stat().st_mtime for path in wanted)
-    newer = [path.name for path in (ROOT / "infra").glob("*") if path.is_file() and path.stat().st_mtime > made]
+    inputs = [path for path in (ROOT / "infra").glob("*") if path.is_file() and path.stem not in NOT_IN_TEMPLATES]
+    newer = [path.name for path in inputs if path.stat().st_mtime > made]
     return f"{', '.join(sorted(newer))} changed since the templates were made; run make synth" if newer else ""
 
 
