@@ -161,13 +161,15 @@ async def _burst(
     beside: Beside,
 ) -> Seen:
     facts = load()
-    loading = Embedded(data=folder, market=_market(facts), clock=RealClock(), facts=facts, rate=RATE, durable=False)
+    loading = Embedded(
+        data=folder, market=still_market(facts), clock=RealClock(), facts=facts, rate=RATE, durable=False
+    )
     await _fill_books(loading, size)
     await loading.close()
     return await _trade(folder, size, RealClock(1.0, BOUNDARY - lead), slow, profile, beside, threaded=True)
 
 
-def _market(facts: Facts) -> Market:
+def still_market(facts: Facts) -> Market:
     session = session_on(facts, DAY)
     assert session is not None
     return Market(
@@ -192,7 +194,13 @@ async def _trade(
     session = session_on(facts, DAY)
     assert session is not None
     machine = Embedded(
-        data=folder, market=_market(facts), clock=clock, facts=facts, rate=RATE, threaded=threaded, durable=threaded
+        data=folder,
+        market=still_market(facts),
+        clock=clock,
+        facts=facts,
+        rate=RATE,
+        threaded=threaded,
+        durable=threaded,
     )
     if not await machine.books.all_accounts():
         await _fill_books(machine, size)
@@ -276,7 +284,7 @@ async def _fill_books(machine: Embedded, size: Size) -> None:
         for account in range(size.accounts):
             await books.save_account(user, BrokerAccount(id=f"account-{account}"))
         for strategy in range(size.strategies):
-            await books.save_strategy(user, _condor(strategy))
+            await books.save_strategy(user, condor(strategy))
             for account in range(size.accounts):
                 allocation = Allocation(
                     id=f"condor-{strategy}.account-{account}",
@@ -288,7 +296,7 @@ async def _fill_books(machine: Embedded, size: Size) -> None:
                 await books.save_allocation(user, allocation)
 
 
-def _condor(number: int) -> Strategy:
+def condor(number: int) -> Strategy:
     def leg(leg_id: str, side: Side, type_: ContractType, offset: int) -> LegSpec:
         return LegSpec(id=leg_id, side=side, type=type_, strike=Strike(rule=StrikeRule.ATM, offset=offset))
 

@@ -7,12 +7,14 @@ import socket
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 import uvicorn
+from fastapi import FastAPI, WebSocket, WebSocketDisconnect
 
 from benchmarks._stream_clients import Heard
 from option_baskets.adapters.clock import RealClock
@@ -24,7 +26,7 @@ from option_baskets.domain.run import Run
 from option_baskets.domain.session import Session
 from option_baskets.engine.connections import BrokerConnections
 from option_baskets.engine.live_hub import Hub
-from option_baskets.ports import Clock, MarketData, Principal, Put, Write
+from option_baskets.ports import Clock, Principal, Put, Write
 from option_baskets.store import codec, keys
 from option_baskets.wiring import Embedded
 
@@ -77,9 +79,43 @@ class _Trusting:
         return Principal(user_id=token)
 
 
+class Bare:
+    """The limit: sockets by user, and what a commit wrote of a run sent at once, as it stands in the table."""
+
+    def __init__(self) -> None:
+        self.sockets: dict[str, WebSocket] = {}
+        self._seqs: Counter[str] = Counter()
+        self._sending: set[asyncio.Task[None]] = set()
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+        app.add_api_websocket_route("/stream", self._stream)
+        return app
+
+    async def _stream(self, socket: WebSocket) -> None:
+        await socket.accept()
+        user = (await socket.receive_json())["token"]
+        await socket.send_text('{"type":"snapshot","seq":0}')
+        self.sockets[user] = socket
+        with contextlib.suppress(WebSocketDisconnect):
+            await socket.receive_text()
+
+    def committed(self, writes: Sequence[Write]) -> None:
+        for write in writes:
+            if isinstance(write, Put) and write.item.pk in self.sockets and write.item.sk.startswith(keys.RUNS):
+                user, item = write.item.pk, write.item
+                self._seqs[user] += 1
+                name = item.sk.removeprefix(keys.RUNS).replace("#", "~")
+                said = f'"run_id":"{name}","version":{item.version},"body":{item.body.decode()}'
+                text = f'{{"type":"run","seq":{self._seqs[user]},"run":{{{said}}}}}'
+                task = asyncio.create_task(self.sockets[user].send_text(text))
+                self._sending.add(task)
+                task.add_done_callback(self._sending.discard)
+
+
 @contextlib.asynccontextmanager
 async def listening(
-    machine: Embedded, feed: MarketData, clock: Clock, session: Session, users: Sequence[str]
+    machine: Embedded, clock: Clock, session: Session, users: Sequence[str], *, bare: bool = False
 ) -> AsyncIterator[Audience]:
     """A server over the machine with a client for each of the users; without any nobody listens and nothing is told."""
     audience = Audience()
@@ -87,7 +123,7 @@ async def listening(
     hub = Hub(
         books=machine.books,
         facts=machine.facts,
-        feed=feed,
+        feed=machine.feed,
         market=clock,
         wall=wall,
         session=lambda: session,
@@ -95,13 +131,14 @@ async def listening(
     )
     if users:
         machine.changes.follow(audience.follow)
-    machine.changes.follow(hub.committed)
+    limit = Bare()
+    machine.changes.follow(limit.committed if bare else hub.committed)
     with tempfile.TemporaryDirectory(prefix="baskets-stream-") as folder, socket.socket() as listener:
         private = SqliteTable.open(Path(folder) / "identity.sqlite", now=wall.now)
         platform = Platform(
             books=machine.books,
             queue=machine.queue,
-            feed=feed,
+            feed=machine.feed,
             facts=machine.facts,
             cadence=machine.cadence,
             market=clock,
@@ -115,7 +152,7 @@ async def listening(
             live=hub,
         )
         listener.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(_config(make_app(platform)))
+        server = uvicorn.Server(_config(limit.app() if bare else make_app(platform)))
         tasks = [asyncio.create_task(hub.run()), asyncio.create_task(server.serve(sockets=[listener]))]
         clients = await _clients(f"ws://127.0.0.1:{listener.getsockname()[1]}/stream", users)
         try:

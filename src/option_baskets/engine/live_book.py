@@ -131,6 +131,7 @@ class LiveBook:
 
     def snapshot(self, marks: Marks, at: datetime, *, phase: MarketPhase, epoch: str, seq: int) -> SnapshotMessage:
         orders = [order for some in self.orders.values() for order in some.values() if not order.state.is_final]
+        pnl, greeks = self.valued(marks, at)
         return SnapshotMessage(
             seq=seq,
             at=at.astimezone(IST),
@@ -140,12 +141,16 @@ class LiveBook:
             runs=tuple(run_told(run) for _, run in sorted(self.runs.items())),
             orders=tuple(map(order_told, sorted(orders, key=lambda order: (order.intent.decided_at, order.intent.id)))),
             alerts=tuple(alert for _, alert in sorted(self.alerts.items())),
-            pnl=self.profit(marks, at),
-            greeks=self.greeks(marks, at),
+            pnl=pnl,
+            greeks=greeks,
         )
 
-    def profit(self, marks: Marks, at: datetime) -> ProfitMessage:
-        """What the day has made so far."""
+    def valued(self, marks: Marks, at: datetime) -> tuple[ProfitMessage, GreeksMessage]:
+        """What the day has made so far, and what is open in sensitivities."""
+        held = [marks.of(run, position) for run, position in open_legs(self.runs.values())]
+        return self._profit(marks, at, held), _greeks(marks, at, held)
+
+    def _profit(self, marks: Marks, at: datetime, held: Sequence[Open]) -> ProfitMessage:
         orders = {run_id: list(some.values()) for run_id, some in self.orders.items()}
         charged = {run.id: self._charges(run) for run in self.runs.values()}
         runs = [run for _, run in sorted(self.runs.items())]
@@ -171,47 +176,8 @@ class LiveBook:
                 AccountMade(account=account, made=_amounts(made))
                 for (account,), made in profits.by(lambda part: (part.account,)).items()
             ),
-            positions=tuple(map(_made, self._open(marks))),
+            positions=tuple(map(_made, held)),
         )
-
-    def greeks(self, marks: Marks, at: datetime) -> GreeksMessage:
-        """What is open in sensitivities; a sum over what has none is unknown."""
-        held = self._open(marks)
-        by_strategy: defaultdict[tuple[str, str], list[Greeks | None]] = defaultdict(list)
-        by_underlying: defaultdict[str, list[Greeks | None]] = defaultdict(list)
-        for each in held:
-            underlying = each.position.contract.underlying
-            by_strategy[each.run.strategy.id, underlying].append(each.greeks)
-            by_underlying[underlying].append(each.greeks)
-        spots = {name: marks.market.spot(name) for name in by_underlying} if marks.market is not None else {}
-        return GreeksMessage(
-            at=at.astimezone(IST),
-            underlyings=tuple(
-                UnderlyingGreeks(
-                    underlying=name,
-                    spot=None if (spot := spots.get(name)) is None else f"{spot.last:f}",
-                    greeks=_sum(parts),
-                )
-                for name, parts in sorted(by_underlying.items())
-            ),
-            strategies=tuple(
-                StrategyGreeks(strategy_id=strategy, underlying=underlying, greeks=_sum(parts))
-                for (strategy, underlying), parts in sorted(by_strategy.items())
-            ),
-            positions=tuple(
-                PositionGreeks(
-                    run_id=run_id_told(each.run.id) or "",
-                    leg=each.position.leg,
-                    account=each.position.account,
-                    entry_number=each.position.entry_number,
-                    greeks=_sum([each.greeks]),
-                )
-                for each in held
-            ),
-        )
-
-    def _open(self, marks: Marks) -> list[Open]:
-        return [marks.of(run, position) for run, position in open_legs(self.runs.values())]
 
     def _charges(self, run: Run) -> Mapping[str, Sequence[Charges]]:
         known = self._charged.get(run.id)
@@ -219,6 +185,42 @@ class LiveBook:
             orders = self.orders[run.id].values()
             known = self._charged[run.id] = charges_of(self.facts, self.accounts, orders, settled_on(run, self.day))
         return known
+
+
+def _greeks(marks: Marks, at: datetime, held: Sequence[Open]) -> GreeksMessage:
+    """A sum over what has none is unknown."""
+    by_strategy: defaultdict[tuple[str, str], list[Greeks | None]] = defaultdict(list)
+    by_underlying: defaultdict[str, list[Greeks | None]] = defaultdict(list)
+    for each in held:
+        underlying = each.position.contract.underlying
+        by_strategy[each.run.strategy.id, underlying].append(each.greeks)
+        by_underlying[underlying].append(each.greeks)
+    spots = {name: marks.market.spot(name) for name in by_underlying} if marks.market is not None else {}
+    return GreeksMessage(
+        at=at.astimezone(IST),
+        underlyings=tuple(
+            UnderlyingGreeks(
+                underlying=name,
+                spot=None if (spot := spots.get(name)) is None else f"{spot.last:f}",
+                greeks=_sum(parts),
+            )
+            for name, parts in sorted(by_underlying.items())
+        ),
+        strategies=tuple(
+            StrategyGreeks(strategy_id=strategy, underlying=underlying, greeks=_sum(parts))
+            for (strategy, underlying), parts in sorted(by_strategy.items())
+        ),
+        positions=tuple(
+            PositionGreeks(
+                run_id=run_id_told(each.run.id) or "",
+                leg=each.position.leg,
+                account=each.position.account,
+                entry_number=each.position.entry_number,
+                greeks=_sum([each.greeks]),
+            )
+            for each in held
+        ),
+    )
 
 
 def _amounts(made: Made) -> Amounts:

@@ -37,11 +37,12 @@ KEPT = 300.0
 VALUED_EVERY = 3.0
 """Seconds between two looks at what is held, where nothing else asks for one."""
 GATHERED = timedelta(seconds=0.25)
-"""Of real time: how long fills and ticks gather before profits are computed anew."""
+"""Of real time: how long fills and ticks gather before profits are computed anew; longer where computing them for
+everybody would take more than ``SHARE`` of the loop."""
 SLICE = 0.001
 """Seconds of work at a time."""
 SHARE = 0.1
-"""Of the loop, where others are busy."""
+"""Of the loop: what telling has where others are busy, and profits at most."""
 A_FRAME = 0.0001
 """Seconds a client that is woken takes to send."""
 
@@ -282,8 +283,10 @@ class Hub:
                 async with asyncio.timeout(VALUED_EVERY):
                     await self._moved.wait()
             self._forget()
-            await self._wall.pause(GATHERED)
+            await self._wall.pause(max(GATHERED, timedelta(seconds=turns.spent / SHARE)))
             self._moved.clear()
+            turns.begin()
+            turns.spent = 0.0
             try:
                 await self._look(turns)
             except Exception:
@@ -295,15 +298,13 @@ class Hub:
         if not due:
             return
         marks = await self._marked()
-        turns.begin()
         await self._warm(marks, due, turns)
         for channel in due:
             if channel.book is None:
                 continue
             channel.moved, channel.valued_at = False, now
-            at = self._market.now()
-            channel.show(channel.book.profit(marks, at))
-            channel.show(channel.book.greeks(marks, at))
+            for message in channel.book.valued(marks, self._market.now()):
+                channel.show(message)
             await turns.after(channel.wake())
 
     async def _marked(self) -> Marks:
@@ -350,11 +351,14 @@ class _Turns:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self.spent = 0.0
+        """Seconds of work in the slices that are over."""
         self.begin()
 
     def begin(self, away: float = 0.0) -> None:
         """``away``: the seconds that others have just had."""
-        self._until = self._loop.time() + max(SLICE, away * SHARE)
+        self._began = self._loop.time()
+        self._until = self._began + max(SLICE, away * SHARE)
 
     @property
     def is_over(self) -> bool:
@@ -365,6 +369,7 @@ class _Turns:
         self._until -= woken * A_FRAME
         if self.is_over:
             left = self._loop.time()
+            self.spent += left - self._began
             await asyncio.sleep(0)
             self.begin(self._loop.time() - left)
 
