@@ -142,8 +142,14 @@ def serve(
     **options: Any,
 ) -> Iterator[Server]:
     """A server over a data folder, from where that is or from the open of ``day``; ``options`` are of ``Serving``."""
-    given: dict[str, Any] = {"seed": 7, "threaded": False, "durable": False, "kills_every": timedelta(seconds=10)}
-    serving = serving_of(data=data, facts=facts, speed=Speed("1"), first=day, port=0, terms=terms, **(given | options))
+    given: dict[str, Any] = {
+        "speed": Speed("1"),
+        "seed": 7,
+        "threaded": False,
+        "durable": False,
+        "kills_every": timedelta(seconds=10),
+    }
+    serving = serving_of(data=data, facts=facts, first=day, port=0, terms=terms, **(given | options))
     started: Future[tuple[asyncio.AbstractEventLoop, Open, asyncio.Event, LedClock]] = Future()
     ended: list[BaseException] = []
     with listening(serving.host, serving.port) as (listener, url):

@@ -12,19 +12,25 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from click.testing import CliRunner, Result
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from option_baskets.adapters.basket_file import load_basket_file
+from option_baskets.adapters.clock import RealClock
 from option_baskets.adapters.feeds.recorded import RecordedFeed
 from option_baskets.cli import main
 from option_baskets.cli.data_folder import alone
+from option_baskets.cli.running import Speed
 from option_baskets.domain.errors import Halt
 from option_baskets.domain.run import Run, RunStatus
+from option_baskets.domain.session import IST
 from option_baskets.wiring import LOCAL_USER
 from tests.engine.tiny_day import LISTED, QUIET, STRADDLE, record
 from tests.entry.served import DAY, FACTS, Server, serve, served  # noqa: F401
@@ -138,6 +144,58 @@ def test_an_engine_that_stops_says_why_and_leaves_the_api_up(tmp_path: Path) -> 
         assert server.http.get("/health").status_code == 200
         assert figures(server)['option_baskets_engine{state="halted"}'] == 1
         assert server.ask(server.platform.books.newest_session) == MONDAY
+
+
+def test_in_real_time_nights_and_weekends_are_waited_for(tmp_path: Path) -> None:
+    friday_evening = datetime(2026, 11, 20, 18, 0, tzinfo=IST)
+    baskets = (load_basket_file(straddle(tmp_path), FACTS.names),)
+    terms: dict[str, Any] = {"speed": Speed("real"), "wall": RealClock(1, friday_evening), "baskets": baskets}
+    with serve(tmp_path / "data", day=date(2026, 11, 19), **terms) as server:
+        found = ready(server)
+        assert (found["engine"], found["session"], found["next_session"]) == ("between_sessions", None, "2026-11-23")
+        server.until(datetime(2026, 11, 23, 8, 59, tzinfo=IST))
+        assert ready(server)["engine"] == "between_sessions"
+        server.until("09:21")
+        assert ready(server)["engine"] == "trading"
+        assert [run.status for run in runs(server, DAY)] == [RunStatus.ACTIVE]
+        server.until("15:45")
+        found = ready(server)
+        assert (found["engine"], found["session"], found["next_session"]) == ("between_sessions", None, "2026-11-25")
+        assert server.now.isoformat() == "2026-11-23T15:45:00+05:30"
+
+
+def test_days_of_market_time_end_no_login(served: Server) -> None:  # noqa: F811
+    ann = served.user("ann@example.org")
+    served.until("15:45")
+    served.until("15:45")
+    assert served.now.date() > AFTER
+    assert ann.http.get("/auth/me").json()["email"] == "ann@example.org"
+
+
+def test_a_plan_of_the_night_is_traded_in_the_morning(tmp_path: Path) -> None:
+    terms: dict[str, Any] = {"speed": Speed("real"), "wall": RealClock(1, datetime(2026, 11, 23, 15, 39, tzinfo=IST))}
+    with serve(tmp_path / "data", **terms) as server:
+        server.until("16:00")
+        assert ready(server)["engine"] == "between_sessions"
+        file = load_basket_file(straddle(tmp_path), FACTS.names)
+        server.ask(lambda: server.open.machine.adopt([file]))
+        server.until(datetime(2026, 11, 25, 9, 21, tzinfo=IST))
+        (run,) = runs(server, AFTER)
+        assert run.status is RunStatus.ACTIVE
+
+
+def test_an_open_stream_does_not_keep_the_process(tmp_path: Path) -> None:
+    with serve(tmp_path / "data") as server:
+        ann = server.user("ann@example.org")
+        with connect(server.url.replace("http", "ws") + "/stream") as stream:
+            stream.send(json.dumps({"token": ann.token}))
+            assert "error" not in json.loads(stream.recv(timeout=10))
+            server.loop.call_soon_threadsafe(server.stop.set)
+            with pytest.raises(ConnectionClosed) as closed:
+                while True:
+                    stream.recv(timeout=10)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code in {1001, 1012}
 
 
 # ---------------------------------------------------------------- figures and the log

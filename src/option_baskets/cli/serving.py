@@ -83,6 +83,7 @@ class Serving:
     proxy: str | None = None
     """Whose X-Forwarded-For is believed."""
     keys: Path | None = None
+    wall: RealClock = field(default_factory=RealClock)
     terms: Terms = field(default_factory=Terms)
     cadence: Cadence | None = None
     second_path: Path | None = None
@@ -116,7 +117,7 @@ class Serving:
         days = self.recorded.sessions() if self.recorded is not None else ()
         if self.recorded is not None and not days:
             raise Invalid("nothing is recorded in that folder; baskets import or baskets simulate fills it")
-        first = self.first or (days[0] if days else RealClock().now().astimezone(IST).date())
+        first = self.first or (days[0] if days else self.wall.now().astimezone(IST).date())
         first = max(first, newest or first)
         session = next(sessions_from(self.facts, self.recorded, first), None)
         if session is None:
@@ -126,7 +127,7 @@ class Serving:
         return Place(session=session, at=await last_tick(self.data, session.date) or session.open)
 
     def _real_place(self, newest: date | None) -> Place:
-        now = RealClock(zone=IST).now()
+        now = self.wall.now().astimezone(IST)
         if self.recorded is not None:
             raise Invalid("recorded days are over: give how many times faster than real time, e.g. 1", where="--speed")
         if newest is not None and newest > now.date():
@@ -258,7 +259,7 @@ class Serving:
         entrance = await Entrance.open(
             self.data,
             keys=self.keys,
-            wall=RealClock(),
+            wall=self.wall,
             terms=self.terms,
             threaded=self.threaded,
             durable=self.durable,
@@ -270,7 +271,7 @@ class Serving:
 
     def _days(self, machine: Embedded, clock: RealClock, place: Place) -> TradingDays:
         sessions = sessions_from(self.facts, self.recorded, place.session.date)
-        if not isinstance(clock, LedClock):
+        if self.speed.is_real or not isinstance(clock, LedClock):
             return TradingDays(
                 machine, (each for each in sessions if each.close > clock.now()), reach=clock.sleep_until
             )

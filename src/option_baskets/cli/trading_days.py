@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 
 from option_baskets.api.condition import Condition, EngineState
-from option_baskets.domain.errors import Halt, OptionBasketsError
+from option_baskets.domain.errors import Halt, OptionBasketsError, Unavailable
 from option_baskets.domain.events import Tick
 from option_baskets.domain.session import Session
 from option_baskets.engine.day import TradingDay, Woke
@@ -72,9 +72,16 @@ class TradingDays:
             await trade(self._machine, day, session)
             self.session = None
             self._state = EngineState.BETWEEN
-            await self._machine.table.purge()
+            await self._tidy()
         self._state = EngineState.OVER
         self._over()
+
+    async def _tidy(self) -> None:
+        """Delete what has expired; it is hidden anyway, so a store that cannot be written now loses nothing."""
+        try:
+            await self._machine.table.purge()
+        except Unavailable as error:
+            LOG.warning("what has expired stays for now: %s", error)
 
     def condition(self) -> Condition:
         """One look at it."""
