@@ -25,6 +25,7 @@ from option_baskets.engine.live_channel import Channel, Subscription
 from option_baskets.engine.live_messages import Ending, ResetMessage, ResumedMessage, TickMessage, line
 from option_baskets.engine.positions import Marks, open_legs
 from option_baskets.ports import Clock, Item, MarketData, Put, TableName, Write
+from option_baskets.pricing import price_and_greeks
 from option_baskets.store import codec, keys
 from option_baskets.store.books import Books
 
@@ -277,6 +278,7 @@ class Hub:
     # ------------------------------------------------------------ profits and Greeks
 
     async def _value(self) -> None:
+        await asyncio.to_thread(price_and_greeks, 1.0, 1.0, 1.0, 1.0, True, kernel="numpy")  # its first call loads it
         turns = _Turns()
         while True:
             with contextlib.suppress(TimeoutError):
