@@ -43,7 +43,15 @@ async def list_allocations(asker: Asking, paging: Paged, strategy_id: StrategyId
     "/options/strategies/{strategy_id}/brokers",
     status_code=201,
     summary="Allocate lots to an account",
-    responses=plan_answers("StoredAllocation", "The allocation.", status=201, problems=CHANGES),
+    responses=plan_answers(
+        "StoredAllocation",
+        "The allocation.",
+        status=201,
+        problems=CHANGES,
+        links=("get_allocation", "replace_allocation", "delete_allocation"),
+        strategy_id="strategy_id",
+        allocation_id="id",
+    ),
     openapi_extra=plan_body("NewAllocation"),
     response_model=None,
 )

@@ -40,7 +40,14 @@ async def list_baskets(asker: Asking, paging: Paged) -> Response:
     "/options/baskets",
     status_code=201,
     summary="Create a basket",
-    responses=plan_answers("StoredBasket", "The basket, without strategies yet.", status=201, problems=CHANGES),
+    responses=plan_answers(
+        "StoredBasket",
+        "The basket, without strategies yet.",
+        status=201,
+        problems=CHANGES,
+        links=("get_basket", "replace_basket", "delete_basket", "create_strategy"),
+        basket_id="id",
+    ),
     openapi_extra=plan_body("NewBasket"),
     response_model=None,
 )

@@ -42,7 +42,15 @@ async def list_legs(asker: Asking, paging: Paged, strategy_id: StrategyId) -> Re
     "/options/strategies/{strategy_id}/legs",
     status_code=201,
     summary="Add a leg",
-    responses=plan_answers("StoredLeg", "The leg, the last of its strategy.", status=201, problems=CHANGES),
+    responses=plan_answers(
+        "StoredLeg",
+        "The leg, the last of its strategy.",
+        status=201,
+        problems=CHANGES,
+        links=("get_leg", "replace_leg", "delete_leg"),
+        strategy_id="strategy_id",
+        leg_id="id",
+    ),
     openapi_extra=plan_body("NewLeg"),
     response_model=None,
 )

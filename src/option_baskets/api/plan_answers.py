@@ -1,5 +1,6 @@
 """Plans on the wire: the tables of a basket file with their identity, and what is published about them."""
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -79,16 +80,32 @@ def plan_answers(
     problems: tuple[str, ...] = (),
     etag: bool = True,
     unchanged: bool = False,
+    links: tuple[str, ...] = (),
+    **names: str,
 ) -> Responses:
-    """``responses=`` of a route that answers the component of that name, or nothing."""
+    """``responses=`` of a route that answers the component of that name, or nothing.
+
+    Args:
+        links: routes that go on from the answer.
+        names: their parameters, each with the key of the answer that it is.
+    """
     headers = (ETAG if etag else {}) | (LOCATION if status == 201 else {})
     found = answers(None, status=status, description=description, problems=problems, headers=headers, always=ALWAYS)
     if name is not None:
         shown = {"schema": reference(name), "example": _examples()[name]}
         found[status]["content"] = {"application/json": shown}
+    if links:
+        found[status]["links"] = {link: _link(link, names) for link in links}
     if unchanged:
         found[304] = {"description": "It is as If-None-Match knows it.", "headers": found[status]["headers"]}
     return found
+
+
+def _link(route: str, names: Mapping[str, str]) -> dict[str, Any]:
+    parameters = {name: f"$response.body#/{key}" for name, key in names.items()}
+    if route.startswith(("replace_", "delete_")):
+        parameters["header.If-Match"] = "$response.header.ETag"
+    return {"operationId": route, "parameters": parameters}
 
 
 def plan_body(name: str) -> dict[str, Any]:

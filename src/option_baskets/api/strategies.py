@@ -63,7 +63,12 @@ async def list_strategies(asker: Asking, paging: Paged, basket_id: BasketFilter 
     status_code=201,
     summary="Create a strategy",
     responses=plan_answers(
-        "CreatedStrategy", "The strategy and its allocations, made together.", status=201, problems=CHANGES
+        "CreatedStrategy",
+        "The strategy and its allocations, made together.",
+        status=201,
+        problems=CHANGES,
+        links=("get_strategy", "replace_strategy", "delete_strategy", "create_leg", "create_allocation"),
+        strategy_id="id",
     ),
     openapi_extra=plan_body("NewStrategy"),
     response_model=None,
