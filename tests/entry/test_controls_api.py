@@ -386,6 +386,10 @@ def test_answers_and_examples_are_as_published(trader: Trader) -> None:
         assert operation["description"]
 
     deeds, switches = "/options/strategies/{strategy_id}", "/options/kill-switches"
+    throwing = document["paths"][switches]["post"]["requestBody"]["content"]["application/json"]
+    taken = Draft202012Validator(throwing["schema"])
+    taken.validate(throwing["example"])
+    assert not taken.is_valid({"scope": "everything"})
     check("post", f"{deeds}/pause", trader.deed("pause"))
     server.until("09:31")
     check("post", f"{deeds}/enter", trader.deed("enter"))  # refused

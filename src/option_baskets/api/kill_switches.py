@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from fastapi import APIRouter, Path, Query, Request, Response
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 
 from option_baskets.api.http.asking import Asker, Asking
 from option_baskets.api.http.contract import CHANGES, Answer, answers
@@ -30,7 +30,7 @@ Reason = Annotated[str, Query(max_length=200, description="Why, for the history.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throw:
-    scope: KillScope
+    scope: Annotated[KillScope, WithJsonSchema({"type": "string", "enum": [scope.value for scope in KillScope]})]
     """The widest first: ``user`` is everything."""
     id: Annotated[str, Field(max_length=200)] | None = None
     """Of the account, basket or strategy; none for ``user``."""
