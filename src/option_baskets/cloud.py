@@ -42,6 +42,7 @@ from option_baskets.ports import Broker, Clock, MarketData, Message
 from option_baskets.store.books import Books
 from option_baskets.store.leases import Lease, Leases
 from option_baskets.store.one_user import BooksOfOne
+from option_baskets.store.shards import fix_shards, require_shards
 
 UNDERLYINGS = ("BANKNIFTY", "FINNIFTY", "MIDCPNIFTY", "NIFTY", "SENSEX")
 BLIND_AFTER = timedelta(seconds=90)
@@ -107,7 +108,13 @@ class Cloud:
     @classmethod
     async def open(cls, settings: Settings) -> Self:
         wall = RealClock(zone=IST)
-        return cls(settings, await DynamoTable.open(now=wall.now, prefix=settings.prefix), wall)
+        table = await DynamoTable.open(now=wall.now, prefix=settings.prefix)
+        try:
+            await require_shards(table, settings.shards)
+        except BaseException:
+            await table.close()
+            raise
+        return cls(settings, table, wall)
 
     async def close(self) -> None:
         for service in self._services.values():
@@ -179,6 +186,7 @@ class Cloud:
         return trading
 
     async def turns(self, session: Session) -> Turns:
+        await fix_shards(self.table, self.settings.shards)
         trading = self.trading(session)
         return Turns(
             session=session,

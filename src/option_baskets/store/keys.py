@@ -16,6 +16,8 @@ Key = tuple[str, str]
 
 REGISTER_KEPT = timedelta(days=7)
 MADE_KEPT = timedelta(days=1)
+SHARDS = ("SHARDS", "SHARDS")
+"""Into how many the tables are divided."""
 LED_TIME = ("TIME", "TIME")
 """The market's time, where somebody leads it by hand."""
 PROBE = ("PROBE", "PROBE")
