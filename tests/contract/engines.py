@@ -1,4 +1,4 @@
-"""The DynamoDB of the tests: ministack, or AWS's own DynamoDB Local if ``DYNAMODB_LOCAL_DIR`` names an unpacked copy.
+"""The AWS of the tests: ministack, or for DynamoDB AWS's own DynamoDB Local if ``DYNAMODB_LOCAL_DIR`` names a copy.
 
 It is started once by each test process that needs one, on a free port, and stopped when that process ends.
 """
@@ -88,6 +88,17 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"):
             patch.delenv(name, raising=False)
         yield engine
+
+
+@pytest.fixture
+def aws(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
+    """The engine as every client finds it that is given no endpoint: all of AWS that is here."""
+    if engine.name != MINISTACK.name:
+        pytest.skip(f"{engine.name} is DynamoDB alone; this needs other services of AWS")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", engine.endpoint)
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, REGION)
+    return engine
 
 
 async def opened(engine: Engine, folder: Path, now: Callable[[], datetime], pause: Pause = jitter) -> DynamoTable:

@@ -1,4 +1,4 @@
-"""What every vault promises, and what the key file does besides.
+"""What every vault promises, and what the key file and KMS do besides.
 
 A vault joins the suite by a class like ``KeyFiles``, in ``KINDS``: how to open one, again, with a new key, with others.
 """
@@ -7,20 +7,24 @@ import asyncio
 import logging
 import multiprocessing
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, Self
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from option_baskets.adapters.aws.kms_vault import KmsVault
+from option_baskets.adapters.aws.service import Service
 from option_baskets.adapters.vault import KEY_FILE, KeyFileVault
 from option_baskets.domain.errors import Invalid, Unavailable
 from option_baskets.ports import Vault
+from tests.contract.engines import PATIENCE, Engine
 
 SECRET = b"kite-secret-9f27e1"
 OWNER = "asha/ACCOUNT#zerodha-1"
@@ -57,7 +61,50 @@ class KeyFiles:
         return vault_in(self.folder / "other")
 
 
-KINDS: dict[str, Callable[[Path], Keys]] = {"key file": KeyFiles}
+class KmsKeys:
+    def __init__(self, kms: Service, arns: list[str], others: list[str]) -> None:
+        self.kms = kms
+        self.arns = arns
+        self._others = others
+
+    @classmethod
+    async def made(cls, kms: Service) -> Self:
+        return cls(kms, [await kms_key(kms)], [await kms_key(kms)])
+
+    def vault(self) -> KmsVault:
+        return KmsVault(self.kms, self.arns)
+
+    async def add(self) -> None:
+        self.arns.insert(0, await kms_key(self.kms))
+
+    def others(self) -> KmsVault:
+        return KmsVault(self.kms, self._others)
+
+
+async def kms_key(kms: Service) -> str:
+    arn: str = (await kms.call("create_key", Description="tests"))["KeyMetadata"]["Arn"]
+    return arn
+
+
+@asynccontextmanager
+async def of_files(_: pytest.FixtureRequest, folder: Path) -> AsyncIterator[KeyFiles]:
+    yield KeyFiles(folder)
+
+
+@asynccontextmanager
+async def of_kms(request: pytest.FixtureRequest, _: Path) -> AsyncIterator[KmsKeys]:
+    request.getfixturevalue("aws")
+    kms = await Service.open("kms", patience=PATIENCE)
+    try:
+        yield await KmsKeys.made(kms)
+    finally:
+        await kms.close()
+
+
+KINDS: dict[str, Callable[[pytest.FixtureRequest, Path], AbstractAsyncContextManager[Keys]]] = {
+    "key file": of_files,
+    "KMS": of_kms,
+}
 
 
 def vault_in(folder: Path) -> KeyFileVault:
@@ -65,8 +112,9 @@ def vault_in(folder: Path) -> KeyFileVault:
 
 
 @pytest.fixture(params=KINDS)
-def keys(request: pytest.FixtureRequest, tmp_path: Path) -> Keys:
-    return KINDS[request.param](tmp_path)
+async def keys(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Keys]:
+    async with KINDS[request.param](request, tmp_path) as keys:
+        yield keys
 
 
 async def refused(opening: Awaitable[bytes]) -> str:
@@ -270,3 +318,44 @@ async def test_processes_that_make_and_add_keys_at_once_lose_none(tmp_path: Path
     assert len(vault.known_keys()) == 9
     assert [await vault.open(each, owner=OWNER) for each in sealed] == [SECRET] * 16
     assert any(vault.is_current(each) for each in sealed)
+
+
+# ---------------------------------------------------------------- KMS
+
+
+@pytest.fixture
+async def kms(aws: Engine) -> AsyncIterator[Service]:
+    kms = await Service.open("kms", patience=PATIENCE)
+    yield kms
+    await kms.close()
+
+
+async def test_kms_itself_refuses_to_unwrap_the_key_of_another_owners_secret(kms: Service) -> None:
+    keys = await KmsKeys.made(kms)
+    sealed = await keys.vault().seal(SECRET, owner=OWNER)
+    length = int.from_bytes(sealed[9:11], "big")
+    wrapped = sealed[11 : 11 + length]
+    unwrapped = await kms.call("decrypt", CiphertextBlob=wrapped, EncryptionContext={"owner": OWNER})
+    assert len(unwrapped["Plaintext"]) == 32
+    for context in ({"owner": "bharat"}, {}):
+        with pytest.raises(Unavailable, match="InvalidCiphertext"):
+            await kms.call("decrypt", CiphertextBlob=wrapped, EncryptionContext=context)
+
+
+async def test_a_kms_key_that_is_switched_off_is_a_failure_and_no_wrong_secret(kms: Service) -> None:
+    keys = await KmsKeys.made(kms)
+    vault = keys.vault()
+    sealed = await vault.seal(SECRET, owner=OWNER)
+    await kms.call("disable_key", KeyId=keys.arns[0])
+    for asked in (vault.open(sealed, owner=OWNER), vault.seal(SECRET, owner=OWNER)):
+        with pytest.raises(Unavailable, match="kms does not take"):
+            await asked
+    await kms.call("enable_key", KeyId=keys.arns[0])
+    assert await vault.open(sealed, owner=OWNER) == SECRET
+
+
+async def test_without_a_kms_key_nothing_is_sealed(kms: Service) -> None:
+    vault = KmsVault(kms, ())
+    assert not vault.is_current(b"\x02" * 100)
+    with pytest.raises(Unavailable, match="OPTION_BASKETS_KEY"):
+        await vault.seal(SECRET, owner=OWNER)

@@ -53,6 +53,12 @@ class Service:
         await self._closing.aclose()
 
 
+def code_of(error: Unavailable) -> str:
+    """What the service called its refusal; empty where it gave none."""
+    cause = error.__cause__
+    return str(cause.response.get("Error", {}).get("Code", "")) if isinstance(cause, ClientError) else ""
+
+
 def refused(answer: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The entries of a batch that were not taken."""
     found: list[Mapping[str, Any]] = answer.get("Failed") or []
