@@ -17,7 +17,7 @@ from option_baskets.adapters.basket_file.tables import allocation_table, basket_
 from option_baskets.adapters.templates import template, templates
 from option_baskets.domain.basket import BrokerAccount, Strategy
 from option_baskets.domain.ids import public_run_id
-from option_baskets.domain.run import Run
+from option_baskets.domain.run import Run, RunStatus
 from option_baskets.domain.session import at
 from option_baskets.store import codec
 from option_baskets.store.records import Occurrence
@@ -304,15 +304,16 @@ def test_a_basket_with_strategies_stays_and_names_them(client: Client) -> None:
     assert client.send("DELETE", "baskets/income", If_Match="*").status_code == 204
 
 
-def claimed(client: Client, strategy_id: str) -> str:
-    """A run of the strategy that is open; its id on the wire."""
+def claimed(client: Client, strategy_id: str, *, is_over: bool = False) -> str:
+    """A run of the strategy, open or not; its id on the wire."""
     books, user = client.server.platform.books, client.person.id
 
     async def claim() -> Run:
         strategy = await books.strategy(user, strategy_id)
         assert isinstance(strategy, Strategy)
         allocations = tuple(await books.current_allocations(user, strategy_id))
-        made = await books.claim(replace(a_run(user, strategy), allocations=allocations))
+        status = RunStatus.SKIPPED if is_over else RunStatus.SCHEDULED
+        made = await books.claim(replace(a_run(user, strategy), allocations=allocations, status=status))
         assert made is not None
         return made
 
@@ -328,6 +329,13 @@ def test_what_an_open_run_trades_stays_and_names_the_run(client: Client) -> None
     later = client.made(f"strategies/{made['id']}/brokers", {"account": "two", "lots": 1})
     path = f"strategies/{made['id']}/brokers/{later['id']}"
     assert client.send("DELETE", path, If_Match="*").status_code == 204
+
+
+def test_the_id_of_a_strategy_that_has_traded_is_not_given_again(client: Client) -> None:
+    made = client.strategy(allocations=[{"account": "one", "lots": 1}])
+    claimed(client, made["id"], is_over=True)
+    assert client.send("DELETE", f"strategies/{made['id']}", If_Match="*").status_code == 204
+    assert client.made("baskets/income/strategies", STRADDLE)["id"] == f"{made['id']}-2"
 
 
 def test_an_edit_beside_an_open_run_says_from_when_it_counts(client: Client) -> None:

@@ -59,7 +59,10 @@ async def create_basket(asker: Asking, request: Request) -> Response:
     basket = read_new_basket(await document(request))
 
     async def decide(standing: Standing) -> Change:
-        return Change(basket=replace(basket, id=await free_id(basket.id, standing.basket)))
+        async def is_taken(name: str) -> bool:
+            return await standing.basket(name) is not None
+
+        return Change(basket=replace(basket, id=await free_id(basket.id, is_taken)))
 
     made = (await asker.books.save_plans(asker.user_id, decide, once=await once(asker))).basket
     assert made is not None

@@ -77,10 +77,21 @@ async def once(asker: Asker) -> str:
     return "\x1f".join((asker.request.url.path, key, body))
 
 
-async def free_id(wanted: str, taken: Callable[[str], Awaitable[object | None]]) -> str:
+async def free_strategy_id(asker: Asker, standing: Standing, wanted: str) -> str:
+    """As ``free_id``; one whose strategy is deleted and has traded is not free: its history would be the new one's."""
+
+    async def is_taken(name: str) -> bool:
+        if await standing.strategy(name) is not None:
+            return True
+        return bool((await asker.books.over_listed(asker.user_id, name, after=None, most=1)).items)
+
+    return await free_id(wanted, is_taken)
+
+
+async def free_id(wanted: str, is_taken: Callable[[str], Awaitable[bool]]) -> str:
     """The id itself, or with the first number that makes it one nothing has."""
     number, name = 1, wanted
-    while await taken(name) is not None:
+    while await is_taken(name):
         number += 1
         name = f"{wanted}-{number}"
     return name

@@ -25,7 +25,7 @@ from option_baskets.api.plan_answers import (
 from option_baskets.api.plan_store import (
     as_users,
     found,
-    free_id,
+    free_strategy_id,
     in_use,
     known,
     once,
@@ -77,7 +77,8 @@ async def create_strategy(asker: Asking, request: Request, basket_id: BasketId) 
     """The body is one `[[strategies]]` table of a basket file as JSON, with its legs, and with its allocations if it is
     to be traded: all of it is stored, or nothing.
 
-    Its id is made from the basket's and its name, with a number behind it where another strategy has that id.
+    Its id is made from the basket's and its name, with a number behind it where another strategy has that id,
+    or one that is deleted has traded under it.
     """
     body = await document(request)
 
@@ -85,7 +86,7 @@ async def create_strategy(asker: Asking, request: Request, basket_id: BasketId) 
         basket = await found(standing.basket(basket_id), "basket")
         stored = await stored_in(asker, standing, basket)
         strategy, allocations = read_new_strategy(body, stored, known(asker))
-        strategy = replace(strategy, id=await free_id(strategy.id, standing.strategy))
+        strategy = replace(strategy, id=await free_strategy_id(asker, standing, strategy.id))
         named = [replace(each, id=f"{strategy.id}.{each.account}", strategy_id=strategy.id) for each in allocations]
         return Change(strategy=strategy, allocations=tuple(named))
 
