@@ -44,6 +44,8 @@ SLICE = 0.001
 """Seconds of work at a time."""
 SHARE = 0.1
 """Of the loop: what telling has where others are busy, and profits at most."""
+BUSY = 0.001
+"""Seconds that others have at a time from which on they are busy."""
 A_FRAME = 0.0001
 """Seconds a client that is woken takes to send."""
 
@@ -347,8 +349,8 @@ class Hub:
 class _Turns:
     """Work in slices: between two of them everything else that can go on does.
 
-    While that takes long, as in a burst of orders, a slice is longer too, so that the stream falls behind and not
-    asleep; it then has ``SHARE`` of the loop.
+    While others are busy, as in a burst of orders, it has ``SHARE`` of the loop and falls behind; else it goes on at
+    once.
     """
 
     def __init__(self) -> None:
@@ -360,20 +362,31 @@ class _Turns:
     def begin(self, away: float = 0.0) -> None:
         """``away``: the seconds that others have just had."""
         self._began = self._loop.time()
-        self._until = self._began + max(SLICE, away * SHARE)
+        self._sending = 0.0
+        self._slice = max(SLICE, away * SHARE)
 
     @property
     def is_over(self) -> bool:
-        return self._loop.time() >= self._until
+        return self._worked >= self._slice
+
+    @property
+    def _worked(self) -> float:
+        return self._loop.time() - self._began + self._sending
 
     async def after(self, woken: int) -> None:
         """A piece of work is done, and so many clients were woken by it."""
-        self._until -= woken * A_FRAME
-        if self.is_over:
-            left = self._loop.time()
-            self.spent += left - self._began
-            await asyncio.sleep(0)
-            self.begin(self._loop.time() - left)
+        self._sending += woken * A_FRAME
+        worked = self._worked
+        if worked < self._slice:
+            return
+        self.spent += worked
+        left = self._loop.time()
+        await asyncio.sleep(0)
+        away = self._loop.time() - left
+        if away - self._sending > BUSY:
+            await asyncio.sleep(max(0.0, worked / SHARE - away))
+            away = self._loop.time() - left
+        self.begin(away)
 
 
 def _options(market: Snapshot, chains: Iterable[tuple[str, date]]) -> Iterator[Contract]:
