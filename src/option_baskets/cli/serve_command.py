@@ -1,5 +1,6 @@
 """``baskets serve``: API, timer, engine, paper exchange and live stream in one process."""
 
+import gc
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,6 +83,8 @@ def command(
       baskets serve --market recorded:data/days          recorded days, as they happened
       baskets serve --speed real --host 0.0.0.0 --registration closed
     """
+    gc.disable()  # a sixth of the start, in which nothing is garbage; on again once requests are answered
+    click.get_current_context().call_on_close(gc.enable)
     from option_baskets.adapters.cadence import load_cadence
     from option_baskets.adapters.facts import load
     from option_baskets.adapters.identity.terms import Registration, Terms

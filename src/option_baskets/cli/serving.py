@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import secrets
 import socket
@@ -177,6 +178,7 @@ class Serving:
             def answers() -> None:
                 if self.threaded:
                     spare_the_collector()
+                    gc.enable()
                 if isinstance(clock, LedClock):
                     clock.go_on()
                 answering.set()
