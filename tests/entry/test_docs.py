@@ -33,7 +33,8 @@ _BLOCK = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _NAME = re.compile(r"`([\w/]+\.py): ([\w.]+)`")
 _FILE = re.compile(
-    r"`((?:adapters|api|cli|domain|engine|pricing|store|tests|tools|benchmarks)/[\w/.-]*|(?:ports|wiring)\.py)"
+    r"`((?:adapters|api|cli|domain|engine|lambdas|pricing|store|infra|tests|tools|benchmarks)/[\w/.-]*"
+    r"|(?:ports|wiring|cloud|entrance)\.py)"
 )
 _NUMBER = re.compile(r"[-+]?\d[\d,.:]*")
 
