@@ -41,8 +41,8 @@ def missing() -> str:
 
 
 @contextmanager
-def started(folder: Path) -> Iterator[Engine]:
-    """An empty engine. Its log is written to ``folder``."""
+def started(folder: Path, **variables: str) -> Iterator[Engine]:
+    """An empty engine, with variables of its own. Its log is written to ``folder``."""
     local = os.environ.get("DYNAMODB_LOCAL_DIR")
     port = _free_port()
     if local:
@@ -58,6 +58,7 @@ def started(folder: Path) -> Iterator[Engine]:
             "MINISTACK_REGION": REGION,
             "SFTP_ENABLED": "0",
             "TMPDIR": str(folder),
+            **variables,
         }
     log = folder / "engine.log"
     with log.open("wb") as output:

@@ -33,8 +33,8 @@ class _Parts:
 class KmsVault:
     """Seals and opens by keys that never leave KMS.
 
-    KMS rotates what is inside a key by itself, and secrets stay as they are. After an accident another key is put before
-    the old one: it seals from then on, and ``is_current`` says what is not sealed anew yet.
+    KMS rotates what is inside a key by itself, and secrets stay as they are. After an accident another key is put
+    before the old one: it seals from then on, and ``is_current`` says what is not sealed anew yet.
 
     Args:
         kms: its client.
