@@ -22,8 +22,9 @@ from option_baskets.domain.events import MarketPhase, Tick
 from option_baskets.domain.order import Fill, Order, OrderState
 from option_baskets.engine.live import EVERYBODY, told
 from option_baskets.engine.live_channel import REMEMBERED, Subscription
+from option_baskets.engine.live_format import rupees_told
 from option_baskets.engine.live_hub import CONNECTIONS, KEPT, Hub
-from option_baskets.engine.live_messages import Ending, rupees_told
+from option_baskets.engine.live_messages import Ending
 from option_baskets.engine.profits import profits_of
 from option_baskets.ports import Item, Put, TableName, Write
 from option_baskets.store.books import Alert, Books, TickState

@@ -9,6 +9,15 @@ from datetime import datetime
 from option_baskets.domain.order import Fill, Order
 from option_baskets.domain.run import LegPosition, Run, Shortfall
 from option_baskets.domain.session import IST
+from option_baskets.engine.live_format import (
+    contract_told,
+    price_or_none,
+    price_told,
+    run_id_told,
+    rupees_told,
+    time_or_none,
+    time_told,
+)
 from option_baskets.engine.live_messages import (
     AlertMessage,
     AlertTold,
@@ -24,13 +33,6 @@ from option_baskets.engine.live_messages import (
     RunMessage,
     RunTold,
     TickMessage,
-    contract_told,
-    price_or_none,
-    price_told,
-    run_id_told,
-    rupees_told,
-    time_or_none,
-    time_told,
 )
 from option_baskets.ports import Item, TableName
 from option_baskets.store import codec, keys

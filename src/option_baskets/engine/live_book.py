@@ -16,6 +16,12 @@ from option_baskets.domain.run import Run
 from option_baskets.domain.session import IST
 from option_baskets.engine.attribution import is_on, settled_on
 from option_baskets.engine.live import Value, Written, alert_told, order_told, run_told
+from option_baskets.engine.live_format import (
+    price_or_none,
+    run_id_told,
+    rupees_or_none,
+    rupees_told,
+)
 from option_baskets.engine.live_messages import (
     AccountMade,
     AlertTold,
@@ -30,10 +36,6 @@ from option_baskets.engine.live_messages import (
     SnapshotMessage,
     StrategyGreeks,
     UnderlyingGreeks,
-    price_or_none,
-    run_id_told,
-    rupees_or_none,
-    rupees_told,
 )
 from option_baskets.engine.positions import Greeks, Marks, Open, open_legs
 from option_baskets.engine.profits import Made, added_up, traded_on

@@ -7,21 +7,17 @@ in order; one without replaces the one of its type before it.
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 from enum import StrEnum
-from functools import lru_cache
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from option_baskets.domain.contract import Contract, ContractType, Side
+from option_baskets.domain.contract import ContractType, Side
 from option_baskets.domain.events import MarketPhase
-from option_baskets.domain.ids import Action, public_run_id
-from option_baskets.domain.money import price, rupees
+from option_baskets.domain.ids import Action
 from option_baskets.domain.order import OrderState
 from option_baskets.domain.reasons import ExitReason, Reason
 from option_baskets.domain.run import RunStatus
-from option_baskets.domain.session import IST
 from option_baskets.store import codec
 from option_baskets.store.records import Level, What
 
@@ -474,48 +470,6 @@ class Ending(StrEnum):
     CLOSED = "closed"
 
 
-# ---------------------------------------------------------------- as they are written
-
-
 def line(message: Message) -> str:
     """A message as it is sent; a frame has one or more, a line each."""
     return codec.encode(message).decode()
-
-
-@lru_cache(maxsize=10_000)
-def contract_told(contract: Contract) -> ContractTold:
-    return ContractTold(
-        underlying=contract.underlying,
-        expiry=contract.expiry,
-        strike=None if contract.strike is None else f"{contract.strike.normalize():f}",
-        type=contract.type,
-    )
-
-
-def run_id_told(run_id: str) -> str | None:
-    return public_run_id(run_id) if run_id else None
-
-
-def rupees_told(amount: Decimal) -> str:
-    return f"{rupees(amount):f}"
-
-
-def price_told(value: Decimal) -> str:
-    return f"{price(value):f}"
-
-
-def price_or_none(value: Decimal | None) -> str | None:
-    return None if value is None else f"{price(value):f}"
-
-
-def rupees_or_none(value: Decimal | None) -> str | None:
-    return None if value is None else f"{rupees(value):f}"
-
-
-def time_told(at: datetime) -> datetime:
-    """On the exchange's clock; nearly always it is so already."""
-    return at if at.utcoffset() == IST.utcoffset(at) else at.astimezone(IST)
-
-
-def time_or_none(at: datetime | None) -> datetime | None:
-    return None if at is None else time_told(at)
