@@ -9,6 +9,7 @@ EMULATOR_STAMP := $(EMULATOR)/.ready
 INFRA := .venv-infra
 INFRA_STAMP := $(INFRA)/.ready
 PACKAGED := out/lambda/.ready
+PACKAGED_HERE := out/lambda-local/.ready
 JOBS ?= 2
 
 .PHONY: setup run serve test check bench fuzz chaos package synth aws-test requirements clean help
@@ -63,17 +64,22 @@ fuzz: setup      ## engine beside reference on CASES random cases of SEED; ten t
 chaos: setup     ## kill the engine KILLS times at any instant, and compare the exchange's book with an uninterrupted day's
 	@$(BIN)/python -m tests.chaos --kills $(or $(KILLS),500) $(if $(SEED),--seed $(SEED)) $(if $(POWER),--power)
 
+CODE := $(shell find src -name '*.py' -o -name '*.toml' -o -name '*.csv')
+LAYERS := $(STAMP) requirements/lambda-events.txt requirements/lambda-api.txt infra/packages.py
+
 package: $(PACKAGED) ## code and layers of the AWS functions, with their sizes, into out/lambda
-$(PACKAGED): $(STAMP) requirements/lambda-events.txt requirements/lambda-api.txt infra/packages.py \
-		$(shell find src -name '*.py' -o -name '*.toml' -o -name '*.csv')
+$(PACKAGED): $(LAYERS) $(CODE)
 	@$(BIN)/python -m infra.packages
+	@touch $@
+$(PACKAGED_HERE): $(LAYERS) $(CODE)
+	@$(BIN)/python -m infra.packages --local --out out/lambda-local
 	@touch $@
 
 synth: $(INFRA_STAMP) $(PACKAGED) ## templates of all AWS environments into out/infra, as cdk-nag likes them
 	@rm -rf out/infra && mkdir -p out/infra
 	@CDK_OUTDIR=out/infra PYTHONPATH=src $(INFRA)/bin/python -m infra.app > out/synth.log 2>&1 || (cat out/synth.log; exit 1)
 
-aws-test: setup synth ## statelint, cfn-lint, and what the templates must hold
+aws-test: setup synth $(PACKAGED_HERE) ## statelint, cfn-lint, and what the templates must hold
 	@PYTHONPATH=src $(INFRA)/bin/python -m infra.lint
 	@CI=true $(BIN)/pytest -n $(JOBS) tests/infra
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from aws_cdk import Acknowledgment, Stack, Validations
 
 from infra.api import OPEN_ROUTES
-from infra.entry_points import ENTRY_POINTS, LIVE, WATCHDOG
+from infra.entry_points import ENTRY_POINTS, LIVE
 from infra.environments import Environment
-from infra.websocket import ROUTES, STAGE
+from infra.websocket import PUSHES, ROUTES, STAGE
 
 _ARN = "arn:<AWS::Partition>:{}:<AWS::Region>:<AWS::AccountId>:{}"
 _OPEN = {
@@ -97,16 +97,11 @@ def _of_functions(environment: Environment) -> Iterable[Acknowledged]:
             rule="IAM5[Resource::*]",
             reason=star + ("; ListStreams knows no resources" if point is LIVE else ""),
         )
-    executions = _ARN.format("states", f"execution:{environment.named('timer')}:*")
-    yield Acknowledged(
-        path=f"{WATCHDOG.name.capitalize()}Role/DefaultPolicy/Resource",
-        rule=f"IAM5[Resource::{executions}]",
-        reason="Executions of this one machine, which are named for their day",
-    )
-    for method in ("POST", "DELETE"):
-        connections = _ARN.format("execute-api", f"<SocketApi>/{STAGE}/{method}/@connections/*")
-        yield Acknowledged(
-            path=f"{LIVE.name.capitalize()}Role/DefaultPolicy/Resource",
-            rule=f"IAM5[Resource::{connections}]",
-            reason="Connections of this one API, which have no names before they are there",
-        )
+    for point in PUSHES:
+        for method in ("POST", "DELETE"):
+            connections = _ARN.format("execute-api", f"<SocketApi>/{STAGE}/{method}/@connections/*")
+            yield Acknowledged(
+                path=f"{point.name.capitalize()}Role/DefaultPolicy/Resource",
+                rule=f"IAM5[Resource::{connections}]",
+                reason="Connections of this one API, which have no names before they are there",
+            )

@@ -48,7 +48,8 @@ def main(arguments: list[str] | None = None) -> None:
         _compile(interpreter, target / "code", "/var/task")
         for layer in LAYERS:
             _compile(interpreter, target / layer / "python", "/opt/python")
-    _report(target)
+    if not options.local:
+        _report(target)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -71,6 +72,7 @@ def _interpreter(uv: str) -> str | None:
 def _empty(target: Path) -> None:
     for name in ("code", *LAYERS):
         shutil.rmtree(target / name, ignore_errors=True)
+        (target / name).with_suffix(".zip").unlink(missing_ok=True)
 
 
 def _copy_code(place: Path) -> None:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from aws_cdk import Arn, ArnComponents, ArnFormat, RemovalPolicy, Stack
+from aws_cdk import ArnFormat, RemovalPolicy, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -78,19 +78,7 @@ def _let_start(scope: Construct, environment: Environment, watchdog: lambda_.Fun
     machine = stack.format_arn(
         service="states", resource="stateMachine", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
     )
-    executions = Arn.format(
-        ArnComponents(
-            service="states",
-            resource="execution",
-            resource_name=f"{name}:*",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        ),
-        stack,
-    )
-    watchdog.add_to_role_policy(
-        iam.PolicyStatement(actions=["states:StartExecution", "states:ListExecutions"], resources=[machine])
-    )
-    watchdog.add_to_role_policy(iam.PolicyStatement(actions=["states:DescribeExecution"], resources=[executions]))
+    watchdog.add_to_role_policy(iam.PolicyStatement(actions=["states:StartExecution"], resources=[machine]))
     watchdog.add_environment("OPTION_BASKETS_TIMER", machine)
 
 

@@ -16,7 +16,6 @@ from infra.queues import make_queues
 from infra.tables import definitions, make_table
 from infra.timer import make_timer
 from infra.websocket import feed, make_websocket
-from option_baskets.ports import TableName
 
 
 class TradingStack(Stack):
@@ -53,7 +52,7 @@ class TradingStack(Stack):
         timer = make_timer(self, environment, functions)
         add_routes(self, api_id=imported["Api"], authorizer_id=imported["ApiAuthorizer"], function=functions[API.name])
         make_websocket(self, environment, functions)
-        dead_live = feed(self, environment, tables[TableName.HISTORY], functions[LIVE.name])
+        dead_live = feed(self, environment, tables, functions[LIVE.name])
         watched = Watched(
             functions=functions,
             machine=timer.machine,

@@ -1,6 +1,7 @@
-"""Live updates: the history's stream, to a function, to the users' WebSockets."""
+"""Live updates: streams of tables, to a function, to the users' WebSockets."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
 
 from aws_cdk import CfnOutput, Fn, RemovalPolicy, Stack
 from aws_cdk import aws_apigatewayv2 as apigw
@@ -15,9 +16,18 @@ from infra.entry_points import LIVE, SOCKET
 from infra.environments import Environment
 from infra.queues import dead_letters
 from infra.retention import retention
+from option_baskets.ports import TableName
+from option_baskets.store import keys
 
 STAGE = "live"
 ROUTES = ("$connect", "$disconnect", "$default")
+PUSHES = (LIVE, SOCKET)
+"""Who may write to a WebSocket: changes, and the answer to whoever connects."""
+SHOWN: Mapping[TableName, tuple[tuple[str, str], ...]] = {
+    TableName.HISTORY: (),
+    TableName.CONFIGURATIONS: (("sk", keys.RUNS), ("pk", keys.TICKS)),
+}
+"""Tables whose changes are shown, with the beginnings of the keys that are; none: all."""
 MOST_AGE_SECONDS = 300
 """A change older than this is history; who missed it reads it from the API."""
 
@@ -78,7 +88,8 @@ def make_websocket(scope: Stack, environment: Environment, functions: Mapping[st
         principal=iam.ServicePrincipal("apigateway.amazonaws.com"),
         source_arn=scope.format_arn(service="execute-api", resource=api.ref, resource_name="*/*"),
     )
-    _let_push(scope, api, functions[LIVE.name])
+    for point in PUSHES:
+        _let_push(scope, api, functions[point.name])
     CfnOutput(
         scope,
         "SocketUrl",
@@ -88,39 +99,57 @@ def make_websocket(scope: Stack, environment: Environment, functions: Mapping[st
     return api
 
 
-def feed(scope: Stack, environment: Environment, history: dynamodb.CfnTable, live: lambda_.Function) -> sqs.Queue:
-    """The history's stream into the live function; what it cannot send is put away as a note of where it was."""
-    dead = dead_letters(scope, environment, "live")
-    lambda_.CfnEventSourceMapping(
-        scope,
-        "LiveSource",
-        function_name=live.function_name,
-        event_source_arn=history.attr_stream_arn,
-        starting_position="LATEST",
-        batch_size=100,
-        bisect_batch_on_function_error=True,
-        maximum_retry_attempts=3,
-        maximum_record_age_in_seconds=MOST_AGE_SECONDS,
-        parallelization_factor=4,
-        function_response_types=["ReportBatchItemFailures"],
-        destination_config=lambda_.CfnEventSourceMapping.DestinationConfigProperty(
-            on_failure=lambda_.CfnEventSourceMapping.OnFailureProperty(destination=dead.queue_arn)
-        ),
-    ).node.add_dependency(live.role)
-    live.add_to_role_policy(
-        iam.PolicyStatement(
-            actions=["dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"],
-            resources=[history.attr_stream_arn],
+def feed(
+    scope: Stack, environment: Environment, tables: Mapping[TableName, dynamodb.CfnTable], live: lambda_.Function
+) -> sqs.Queue:
+    """The streams of the tables that have one into the live function.
+
+    What it cannot send is put away as a note of where in the stream it was.
+    """
+    dead = dead_letters(scope, environment, LIVE.name)
+    streams = {name: table.attr_stream_arn for name, table in tables.items() if name in SHOWN}
+    for name, stream in streams.items():
+        source = lambda_.CfnEventSourceMapping(
+            scope,
+            f"{''.join(word.capitalize() for word in name.split('-'))}Source",
+            function_name=live.function_name,
+            event_source_arn=stream,
+            starting_position="LATEST",
+            batch_size=100,
+            bisect_batch_on_function_error=True,
+            maximum_retry_attempts=3,
+            maximum_record_age_in_seconds=MOST_AGE_SECONDS,
+            parallelization_factor=4,
+            function_response_types=["ReportBatchItemFailures"],
+            filter_criteria=_only(SHOWN[name]),
+            destination_config=lambda_.CfnEventSourceMapping.DestinationConfigProperty(
+                on_failure=lambda_.CfnEventSourceMapping.OnFailureProperty(destination=dead.queue_arn)
+            ),
         )
-    )
-    live.add_to_role_policy(iam.PolicyStatement(actions=["dynamodb:ListStreams"], resources=["*"]))
-    live.add_to_role_policy(iam.PolicyStatement(actions=["sqs:SendMessage"], resources=[dead.queue_arn]))
+        source.node.add_dependency(live.role)
+    read = ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator")
+    for actions, resources in (
+        (read, list(streams.values())),
+        (("dynamodb:ListStreams",), ["*"]),
+        (("sqs:SendMessage",), [dead.queue_arn]),
+    ):
+        live.add_to_role_policy(iam.PolicyStatement(actions=list(actions), resources=resources))
     return dead
 
 
-def _let_push(scope: Stack, api: apigw.CfnApi, live: lambda_.Function) -> None:
+def _only(keys: Iterable[tuple[str, str]]) -> lambda_.CfnEventSourceMapping.FilterCriteriaProperty | None:
+    """Changes of items with one of these beginnings of a key; none given: all changes."""
+    patterns = [{"dynamodb": {"Keys": {name: {"S": [{"prefix": begins}]}}}} for name, begins in keys]
+    if not patterns:
+        return None
+    return lambda_.CfnEventSourceMapping.FilterCriteriaProperty(
+        filters=[lambda_.CfnEventSourceMapping.FilterProperty(pattern=json.dumps(each)) for each in patterns]
+    )
+
+
+def _let_push(scope: Stack, api: apigw.CfnApi, function: lambda_.Function) -> None:
     """To any connection of this API; connections have no names before they are there."""
-    live.add_to_role_policy(
+    function.add_to_role_policy(
         iam.PolicyStatement(
             actions=["execute-api:ManageConnections"],
             resources=[
@@ -131,6 +160,6 @@ def _let_push(scope: Stack, api: apigw.CfnApi, live: lambda_.Function) -> None:
             ],
         )
     )
-    live.add_environment(
+    function.add_environment(
         "OPTION_BASKETS_SOCKET", f"https://{api.ref}.execute-api.{scope.region}.{scope.url_suffix}/{STAGE}"
     )

@@ -22,11 +22,8 @@ WITHOUT_RESOURCE = {
 }  # fmt: skip
 """Actions for which AWS knows no resource, or whose resource has no name before it is there."""
 
-WITH_A_STAR = (
-    r"arn:<AWS::Partition>:states:.*:execution:options-\w+-timer:\*",
-    r"arn:<AWS::Partition>:execute-api:.*/live/(POST|DELETE)/@connections/\*",
-)
-"""Resources that are named for a day or a connection."""
+WITH_A_STAR = (r"arn:<AWS::Partition>:execute-api:.*/live/(POST|DELETE)/@connections/\*",)
+"""Resources that are named for a connection."""
 
 POINTS = [pytest.param(point, id=point.name) for point in ENTRY_POINTS]
 
@@ -146,8 +143,7 @@ def test_secrets_are_opened_only_as_somebody_s_and_sealed_only_by_who_may(tradin
     [
         ("events:PutEvents", {"timer"}),
         ("states:StartExecution", {"watchdog"}),
-        ("states:DescribeExecution", {"watchdog"}),
-        ("execute-api:ManageConnections", {"live"}),
+        ("execute-api:ManageConnections", {"live", "socket"}),
         ("dynamodb:GetRecords", {"live"}),
         ("sqs:ReceiveMessage", {"entries", "exits"}),
         ("lambda:InvokeFunction", set()),
