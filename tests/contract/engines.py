@@ -41,15 +41,20 @@ def missing() -> str:
 
 
 @contextmanager
-def started(folder: Path, **variables: str) -> Iterator[Engine]:
-    """An empty engine, with variables of its own. Its log is written to ``folder``."""
+def started(folder: Path, launcher: Path | None = None, **variables: str) -> Iterator[Engine]:
+    """An empty engine, with variables of its own. Its log is written to ``folder``.
+
+    Args:
+        launcher: a program that starts ministack in the place of its own.
+    """
     local = os.environ.get("DYNAMODB_LOCAL_DIR")
     port = _free_port()
     if local:
         name, command, where = "DynamoDB Local", _dynamodb_local(port), Path(local)
         environment: Mapping[str, str] = os.environ
     else:
-        name, command, where = "ministack", [str(MINISTACK)], folder
+        name, where = "ministack", folder
+        command = [str(MINISTACK.with_name("python")), str(launcher)] if launcher else [str(MINISTACK)]
         environment = os.environ | {
             "BIND_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(port),
