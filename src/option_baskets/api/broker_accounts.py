@@ -117,6 +117,7 @@ async def update_broker_account(asker: Asking, account_id: str, request: Request
     changed = read_account_again(await document(request), before)
     require_match(if_match, before.version)
     account = await asker.books.save_account(asker.user_id, replace(changed, version=before.version))
+    await asker.looked_at()
     return PlanAnswer(await _shown(asker, account), headers={"ETag": etag(account.version)})
 
 

@@ -96,6 +96,7 @@ async def exit_strategy(asker: Asking, strategy_id: StrategyId, reason: Reason =
     else:
         leave = Leave(user_id=user, strategy_id=strategy_id, at=asker.platform.market.now(), actor=user, reason=reason)
         await books.save_leave(leave)
+        await asker.looked_at()
     left = left_of(parts, (KillScope.STRATEGY, strategy_id))
     runs = tuple(SummaryView.of(run) for run, _ in parts)
     return Answer(ExitView(strategy_id=strategy_id, runs=runs, left=left_views(left)), 202)

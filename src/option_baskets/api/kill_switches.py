@@ -92,6 +92,7 @@ async def throw_kill_switch(asker: Asking, request: Request) -> Response:
             reason=wanted.reason,
         )
     )
+    await asker.looked_at()
     location = f"/options/kill-switches/{kill_id(subject)}"
     return Answer(await _view(asker, thrown), 201, headers={"Location": location})
 
@@ -119,6 +120,7 @@ async def release_kill_switch(asker: Asking, kill_id: KillId, reason: Reason = "
     goes on being closed, and what another switch covers stays killed."""
     kill = await _thrown(asker, kill_id)
     await asker.books.delete_kill(kill, at=asker.platform.market.now(), actor=asker.user_id, reason=reason)
+    await asker.looked_at()
     return Response(status_code=204)
 
 

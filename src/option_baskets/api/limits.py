@@ -84,7 +84,9 @@ async def replace_limits(asker: Asking, request: Request, if_match: IfMatch = No
     loss = _read(await document(request))
     limits = UserLimits(max_daily_loss=loss, version=before.version)
     now = asker.platform.market.now()
-    return _answer(await asker.books.save_limits(asker.user_id, limits, at=now, actor=asker.user_id))
+    saved = await asker.books.save_limits(asker.user_id, limits, at=now, actor=asker.user_id)
+    await asker.looked_at()
+    return _answer(saved)
 
 
 async def _limits(asker: Asker) -> UserLimits:

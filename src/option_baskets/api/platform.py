@@ -1,6 +1,6 @@
 """What the routes are given. No adapter is named here, so that a server and a Lambda can both make one."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from option_baskets.api.condition import Condition
@@ -45,6 +45,9 @@ class Platform:
     """The session under way, if there is one."""
     cursor_key: bytes
     """What page cursors are signed with; the same in every process of one installation."""
+    look: Callable[[str], Awaitable[None]] | None = None
+    """Has somebody look at what a user has just written: switches, leaves, accounts, limits. None: the engine looks by
+    itself."""
     live: Live | None = None
     """Who tells the clients of /stream; None: somebody else does."""
     allowance: Allowance = field(default_factory=Allowance)

@@ -11,6 +11,7 @@ from datetime import datetime
 from option_baskets.domain.cadence import Cadence, planned_until
 from option_baskets.domain.events import Event, EventType
 from option_baskets.domain.run import Run, RunStatus
+from option_baskets.engine.errand import on_errand, tick_id
 from option_baskets.engine.quotes import refresh_quotes
 from option_baskets.engine.schedule import schedule_due
 from option_baskets.engine.shift import CHECK, COMPARE, EVENING, MORNING, work_message
@@ -26,6 +27,11 @@ async def dispatch(trading: Trading, event: Event, cadence: Cadence) -> None:
 
     It may be handled twice: claims are made once, and messages of one instant are one item.
     """
+    with on_errand(tick_id(event.at), event.at):
+        await _dispatch(trading, event, cadence)
+
+
+async def _dispatch(trading: Trading, event: Event, cadence: Cadence) -> None:
     session = trading.session
     assert session is not None
     match event.type:

@@ -1,6 +1,7 @@
 """Queued messages: what enters a run, and what looks at its exit, at the instant."""
 
 from option_baskets.domain.run import Run
+from option_baskets.engine.errand import carried
 from option_baskets.ports import Message
 
 ENTER_RUN = "enter"
@@ -13,7 +14,7 @@ def entry_message(run: Run) -> Message:
         id=f"{ENTER_RUN}-{run.user_id}-{run.id}-{run.entry_at:%H%M}",
         at=run.entry_at,
         kind=ENTER_RUN,
-        body={"user_id": run.user_id, "run_id": run.id},
+        body={"user_id": run.user_id, "run_id": run.id, **carried()},
     )
 
 
@@ -22,5 +23,5 @@ def exit_message(run: Run) -> Message:
         id=f"{EXIT_RUN}-{run.user_id}-{run.id}-{run.exit_at:%Y%m%d%H%M}",
         at=run.exit_at,
         kind=EXIT_RUN,
-        body={"user_id": run.user_id, "run_id": run.id},
+        body={"user_id": run.user_id, "run_id": run.id, **carried()},
     )

@@ -20,6 +20,7 @@ from option_baskets.domain.order import Intent
 from option_baskets.domain.risk import Approved
 from option_baskets.engine.desk import AccountKey
 from option_baskets.engine.entry import enter
+from option_baskets.engine.errand import TICK, carried, on_errand
 from option_baskets.engine.gate import Gate
 from option_baskets.engine.kills import look
 from option_baskets.engine.losses import carry_over
@@ -55,7 +56,7 @@ Matching = Callable[[datetime], Awaitable[None]]
 
 def work_message(kind: str, user_id: str, at: datetime) -> Message:
     """Work of a user at an instant, once an instant."""
-    return Message(id=f"{kind}-{at:%Y%m%dT%H%M%S%f}", at=at, kind=kind, body={"user_id": user_id})
+    return Message(id=f"{kind}-{at:%Y%m%dT%H%M%S%f}", at=at, kind=kind, body={"user_id": user_id, **carried()})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -151,8 +152,14 @@ class Shift:
     # ------------------------------------------------------------ messages
 
     async def _fire(self, message: Message) -> None:
+        await self.trading.clock.sleep_until(message.at)
+        with on_errand(message.body.get(TICK, ""), message.at):
+            await self._do(message)
+        await self.inbox.done(message)
+        self.done += 1
+
+    async def _do(self, message: Message) -> None:
         trading = self.trading
-        await trading.clock.sleep_until(message.at)
         match message.kind:
             case "morning":
                 await take_over(trading)
@@ -170,8 +177,6 @@ class Shift:
                 await self._run(message)
             case kind:
                 LOG.error("nobody knows what %s is; it is left alone", kind)
-        await self.inbox.done(message)
-        self.done += 1
 
     async def _run(self, message: Message) -> None:
         trading = self.trading

@@ -35,6 +35,8 @@ class DynamoTable:
         """Requests by (``get``, ``query`` or ``commit``, index of a query); a query is one a page."""
         self.units: defaultdict[str, float] = defaultdict(float)
         """Capacity units DynamoDB says were used, by the same operations."""
+        self.committed: Callable[[Sequence[Write]], None] = lambda writes: None
+        """Told of every commit."""
         self._now = now
         self._last: dict[_Key, _Turn] = {}
         """The commit under way that touches an item last."""
@@ -104,6 +106,7 @@ class DynamoTable:
             if before:
                 await asyncio.wait(before)
             await self._transact(writes)
+            self.committed(writes)
         finally:
             self._release(keys, done, [each for each in before if not each.done()])
 

@@ -39,6 +39,12 @@ class Asker:
         editor = Editor(actor=self.user_id, cause="api", now=self.platform.market.now)
         return self.platform.books.edited_by(editor)
 
+    async def looked_at(self) -> None:
+        """Call it once switches, leaves, accounts or limits of the user are stored as they are to be: where no engine
+        looks by itself, somebody is sent for."""
+        if self.platform.look is not None:
+            await self.platform.look(self.user_id)
+
     def suffix(self) -> str:
         """Eight letters for a new id; a repeat with the same Idempotency-Key gets the same ones."""
         key = self.request.headers.get(REPEAT_HEADER)
