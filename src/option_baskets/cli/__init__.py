@@ -6,6 +6,7 @@ import click
 
 _COMMANDS = {
     "audit": "Everything that was decided, ordered and done, in order of time.",
+    "api": "Any operation of the API, by its name.",
     "arm": "Release what kill has thrown: entries again.",
     "backup": "Copy the books to a new folder while they are in use.",
     "bench": "Measure this machine: how exactly the timer wakes.",
@@ -16,8 +17,11 @@ _COMMANDS = {
     "explain": "What strategies do on a recorded day, and why.",
     "import": "Turn market data files into the canonical form.",
     "kill": "The kill switch: stop, cancel, exit, stay out.",
+    "login": "Log in at a server, for the commands that ask it.",
+    "logout": "End a login at a server.",
     "new": "Write a basket file from a template.",
     "payoff": "What a file's strategies would make and risk, with margins.",
+    "push": "Make the plans at a server those of basket files.",
     "reconcile": "The books beside the exchange's own: orders and positions.",
     "replay": "Run baskets over recorded days.",
     "restore": "Put the books of a backup into the data folder.",
@@ -26,6 +30,7 @@ _COMMANDS = {
     "serve": "The HTTP API, and the trading day with it, in one process.",
     "simulate": "Write simulated days in the canonical form.",
     "smile": "Implied volatility over strikes on a recorded day.",
+    "status": "What is open at a server, what it makes, what happens.",
     "templates": "The strategies that come with the package.",
     "user": "Who may log in: add, list, disable, new passwords.",
     "vault": "The keys that seal secrets: make a new one, look at them.",

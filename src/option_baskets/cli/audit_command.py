@@ -5,6 +5,9 @@ from pathlib import Path
 
 import click
 
+from option_baskets.cli.client.options import chosen, or_server
+from option_baskets.cli.kill_options import data_folder
+
 _DATE = click.DateTime(formats=["%Y-%m-%d"])
 
 
@@ -15,16 +18,12 @@ _DATE = click.DateTime(formats=["%Y-%m-%d"])
 @click.option("--strategy", default="", help="Only this strategy: its name, or its id.")
 @click.option("--account", default="", help="Only this account.")
 @click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
-@click.option(
-    "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    envvar="OPTION_BASKETS_DATA",
-    default=Path("data"),
-    show_default=True,
-    help="Where the books are kept (or OPTION_BASKETS_DATA).",
-)
+@data_folder
+@or_server
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
+@click.pass_context
 def command(
+    ctx: click.Context,
     first: datetime,
     last: datetime | None,
     run: str,
@@ -32,6 +31,7 @@ def command(
     account: str,
     form: str,
     data: Path,
+    server: str | None,
     out: Path | None,
 ) -> None:
     """Everything from one day to another, in order of time: who did or decided what, for which strategy, and why.
@@ -45,11 +45,15 @@ def command(
       baskets audit --from 2026-11-24 --strategy "Iron condor" --account zerodha-1
       baskets audit --from 2026-11-01 --to 2026-11-30 --format csv --out november.csv
       baskets audit --from 2026-11-24 --run "2026-11-24#income.iron-condor#0" --format json
+      baskets audit --from 2026-11-24 --server http://127.0.0.1:8000
     """
     import asyncio
     import sys
+    from typing import TextIO
 
-    from option_baskets.cli.audit_view import written
+    from option_baskets.cli.audit_view import FORMS, written
+    from option_baskets.cli.client.connection import connected
+    from option_baskets.cli.client.history import history
     from option_baskets.cli.replaying import whole
     from option_baskets.domain.errors import Invalid
     from option_baskets.wiring import TRADING_FILE
@@ -57,14 +61,21 @@ def command(
     last = last or first
     if last < first:
         raise Invalid(f"{last:%Y-%m-%d} is before {first:%Y-%m-%d}", where="--to")
-    if not (data / TRADING_FILE).is_file():
+    days, address = (first.date(), last.date()), chosen(ctx)
+    if address is None and not (data / TRADING_FILE).is_file():
         raise Invalid(f"{data} has no books; baskets run makes some", where="--data")
-    asked = (data / TRADING_FILE, first.date(), last.date(), run, strategy, account)
+
+    async def work(file: TextIO) -> int:
+        if address is None:
+            return await written(data / TRADING_FILE, *days, run, strategy, account, form, file)
+        async with connected(address) as api:
+            return await FORMS[form](history(api, *days, run=run, strategy=strategy, account=account), file)
+
     if out is None:
-        asyncio.run(written(*asked, form, sys.stdout))
+        asyncio.run(work(sys.stdout))
         return
     with whole(out) as part:
         with part.open("w", encoding="utf-8", newline="") as file:
-            count = asyncio.run(written(*asked, form, file))
+            count = asyncio.run(work(file))
         part.replace(out)
     click.echo(f"{count:,} rows written to {out}")

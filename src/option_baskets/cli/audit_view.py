@@ -34,7 +34,7 @@ async def written(
         books = Books(table)
         only = Only(run=run, strategies=await _named(books, strategy), account=account)
         start, end = datetime.combine(first, time.min, IST), datetime.combine(last, time.max, IST)
-        return await _FORMS[form](audit(books, LOCAL_USER, start, end, only), out)
+        return await FORMS[form](audit(books, LOCAL_USER, start, end, only), out)
     finally:
         await table.close()
 
@@ -113,4 +113,4 @@ def _line(row: Row, at: datetime) -> str:
     return f"{at:%H:%M:%S.%f}"[:12] + f"  {row.actor:<8}  {row.what:<20}  " + "  ".join(parts)
 
 
-_FORMS = {"csv": _csv, "json": _json, "table": _table}
+FORMS = {"csv": _csv, "json": _json, "table": _table}

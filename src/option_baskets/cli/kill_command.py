@@ -3,15 +3,21 @@
 import asyncio
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from option_baskets.cli.client.options import chosen, or_server
 from option_baskets.cli.kill_options import data_folder, scope
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @click.command("kill")
 @scope
 @data_folder
+@or_server
 @click.option("--reason", default="", metavar="TEXT", help="Why, for the history.")
 @click.option("--no-wait", is_flag=True, help="Write the switch and return; the engine goes on alone.")
 @click.option("--status", is_flag=True, help="Only show what is killed, since when, by whom and why.")
@@ -31,6 +37,7 @@ def command(
     strategy: str | None,
     everything: bool,
     data: Path,
+    server: str | None,
     reason: str,
     no_wait: bool,
     status: bool,
@@ -57,10 +64,20 @@ def command(
       baskets kill --strategy "0920 straddle" --no-wait
       baskets kill --status
       baskets kill --direct --all --data data
+      baskets kill --basket income --server http://127.0.0.1:8000
     """
     from option_baskets.cli.terminal import terminal
+    from option_baskets.domain.errors import Invalid
 
-    console = terminal()
+    console, address = terminal(), chosen(ctx)
+    named: dict[str, Any] = {"account": account, "basket": basket, "strategy": strategy, "everything": everything}
+    if address is not None:
+        if direct:
+            raise Invalid(
+                "it closes by the book in a data folder, where the server runs; leave --server out", where="--direct"
+            )
+        wanted = None if status else {**named, "reason": reason, "waits": not no_wait}
+        ctx.exit(0 if asyncio.run(_there(console, address, wanted)) else 1)
     if status:
         from option_baskets.cli.kill_view import show_status
 
@@ -74,16 +91,17 @@ def command(
         ctx.exit(0 if run_real(asked.carry_out(console, reason)) else 1)
     from option_baskets.cli.killing import throw
 
-    flat = asyncio.run(
-        throw(
-            console,
-            data,
-            account=account,
-            basket=basket,
-            strategy=strategy,
-            everything=everything,
-            reason=reason,
-            waits=not no_wait,
-        )
-    )
+    flat = asyncio.run(throw(console, data, **named, reason=reason, waits=not no_wait))
     ctx.exit(0 if flat else 1)
+
+
+async def _there(console: "Console", address: str, asked: dict[str, Any] | None) -> bool:
+    """The same at a server; None: show what is killed."""
+    from option_baskets.cli.client.connection import connected
+    from option_baskets.cli.client.controls import show_switches, throw
+
+    async with connected(address) as api:
+        if asked is not None:
+            return await throw(console, api, **asked)
+        await show_switches(console, api)
+    return True

@@ -60,22 +60,27 @@ async def subject_of(
     Raises:
         Invalid: none or several are given, or the name means nothing, or more than one thing.
     """
-    if sum((everything, account is not None, basket is not None, strategy is not None)) != 1:
-        raise Invalid("say what: one of --account NAME, --basket NAME, --strategy NAME and --all")
+    require_one(account=account, basket=basket, strategy=strategy, everything=everything)
     if account is not None:
         known = {each.id: each.id for each in await books.accounts(LOCAL_USER)}
-        return KillScope.ACCOUNT, _named("account", account, known)
+        return KillScope.ACCOUNT, named("account", account, known)
     if basket is not None:
         known = {each.id: each.name for each in await books.baskets(LOCAL_USER)}
-        return KillScope.BASKET, _named("basket", basket, known)
+        return KillScope.BASKET, named("basket", basket, known)
     if strategy is not None:
         known = {each.id: each.name for each in await books.strategies(LOCAL_USER)}
         known |= {run.strategy.id: run.strategy.name for run in await books.open_runs(LOCAL_USER)}
-        return KillScope.STRATEGY, _named("strategy", strategy, known)
+        return KillScope.STRATEGY, named("strategy", strategy, known)
     return KillScope.USER, ""
 
 
-def _named(kind: str, name: str, known: Mapping[str, str]) -> str:
+def require_one(*, account: str | None, basket: str | None, strategy: str | None, everything: bool) -> None:
+    """Raises Invalid: none of the options that say what, or several of them."""
+    if sum((everything, account is not None, basket is not None, strategy is not None)) != 1:
+        raise Invalid("say what: one of --account NAME, --basket NAME, --strategy NAME and --all")
+
+
+def named(kind: str, name: str, known: Mapping[str, str]) -> str:
     """The id that is meant by an id or a name."""
     if name in known:
         return name
@@ -175,7 +180,9 @@ async def throw(
         subject = await subject_of(books, account=account, basket=basket, strategy=strategy, everything=everything)
         kill = Kill(user_id=LOCAL_USER, subject=subject, at=RealClock().now(), actor=actor(), reason=reason)
         await books.save_kill(kill)
-        console.print(f"[bold]{kill.what} is killed[/]: nothing is entered there until baskets arm {_option(subject)}")
+        console.print(
+            f"[bold]{kill.what} is killed[/]: nothing is entered there until baskets arm {option_of(subject)}"
+        )
         return not waits or await watch(console, data, books, subject, lambda: is_seen(books, subject))
 
 
@@ -196,10 +203,10 @@ async def release(
     """
     async with books_of(data) as books:
         kills = await books.kills_of(LOCAL_USER)
-        named = everything or await subject_of(
+        wanted = everything or await subject_of(
             books, account=account, basket=basket, strategy=strategy, everything=everything
         )
-        released = [kill for kill in kills if everything or kill.subject == named]
+        released = [kill for kill in kills if everything or kill.subject == wanted]
         if not released:
             there = ", ".join(kill.what for kill in kills)
             raise NotFound(f"that is not killed; killed is {there}" if there else "nothing is killed")
@@ -225,6 +232,7 @@ async def leave(console: Console, data: Path, *, strategy: str, reason: str, wai
         return not waits or await watch(console, data, books, subject, taken_up)
 
 
-def _option(subject: Killed) -> str:
+def option_of(subject: Killed) -> str:
+    """As it is given to kill and arm."""
     scope, name = subject
     return f"--{scope} {name}" if name else "--all"

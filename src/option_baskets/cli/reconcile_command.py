@@ -9,14 +9,15 @@ import click
 @click.command("reconcile")
 @click.option(
     "--data",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False, path_type=Path),
     envvar="OPTION_BASKETS_DATA",
     default=Path("data"),
     show_default=True,
     help="Where the books are kept (or OPTION_BASKETS_DATA).",
 )
+@click.option("--server", hidden=True, metavar="URL")
 @click.option("--date", "day", type=click.DateTime(formats=["%Y-%m-%d"]), help="Orders of this day. Default: the last.")
-def command(data: Path, day: datetime | None) -> None:
+def command(data: Path, server: str | None, day: datetime | None) -> None:
     """Compare the books with the paper exchange: orders of a day, and positions as they are now.
 
     It only reads and changes nothing, whether baskets run is at work or not. A day that is trading does the same every
@@ -38,6 +39,12 @@ def command(data: Path, day: datetime | None) -> None:
     from option_baskets.domain.errors import Invalid
     from option_baskets.wiring import PAPER_FILE, TRADING_FILE
 
+    if server is not None:
+        told = (
+            "the exchange's own book is in the data folder, on the machine of the server: run it there, with --data. "
+            f"What the engine finds itself, every minute, is an alert: baskets status --server {server}"
+        )
+        raise Invalid(told, where="--server")
     for name in (TRADING_FILE, PAPER_FILE):
         if not (data / name).is_file():
             raise Invalid(f"{data} has no {name}; baskets run makes one", where="--data")

@@ -1,0 +1,1 @@
+"""The commands as clients of the API: logins, requests, and what each command asks for."""
