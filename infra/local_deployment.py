@@ -130,7 +130,11 @@ def _make(emulator: Emulator, stack: str, url: str) -> None:
     except ClientError:
         client.create_stack(**request)
     else:
-        client.update_stack(**request)
+        try:
+            client.update_stack(**request)
+        except ClientError as error:
+            if "No updates" not in str(error):
+                raise
     while (found := client.describe_stacks(StackName=stack)["Stacks"][0])["StackStatus"] not in _OVER:
         if not found["StackStatus"].endswith("_IN_PROGRESS"):
             raise RuntimeError(f"{stack}: {found['StackStatus']}\n{_reasons(client, stack)}")

@@ -5,14 +5,12 @@ import json
 import time
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from infra.local_deployment import Emulator
 from infra.timer_machine import definition, events
-from tests.contract.engines import REGION, missing, started
 
 TURNS = 12
 FUNCTION = """
@@ -29,13 +27,8 @@ CODE = f'PAST, TURNS = "2026-01-01T00:00:00Z", {TURNS}\n{FUNCTION}'
 
 
 @pytest.fixture(scope="module")
-def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Machine"]:
-    if why := missing():
-        pytest.skip(why)
-    with started(tmp_path_factory.mktemp("machines")) as engine:
-        if engine.name != "ministack":
-            pytest.skip("DynamoDB Local runs no state machines")
-        yield Machine(Emulator(endpoint=engine.endpoint, region=REGION))
+def machine(emulator: Emulator) -> "Machine":
+    return Machine(emulator)
 
 
 class Machine:
