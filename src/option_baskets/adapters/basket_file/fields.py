@@ -18,6 +18,8 @@ IDENTIFIER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _CLOCK = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])")
 _MOST = Decimal(10) ** 12
 _SHOWN = 60
+_GUESSED = 50
+"""So many unknown keys of one table are told one by one, each with what may have been meant."""
 _ALSO_CALLED = {
     "finvasia": "shoonya",
     "kite": "zerodha",
@@ -138,8 +140,11 @@ class Fields:
         return None
 
     def close(self, what: str = "key") -> None:
-        for key in self._table:
-            if key not in self._asked:
+        unknown = [key for key in self._table if key not in self._asked]
+        if len(unknown) > _GUESSED:
+            self.add("", f"has {len(unknown)} keys that are none; known: {', '.join(self._asked)}")
+        else:
+            for key in unknown:
                 way_out = self._moved_up(key) or nearest(key, self._asked) or "remove it."
                 self.add(key, f"no such {what}; {way_out} Known: {', '.join(self._asked)}")
 

@@ -10,33 +10,46 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from option_baskets.api.http import problems
 from option_baskets.api.http.problems import Told
 
-MOST_BYTES = 1_000_000
+MOST_BYTES = 200_000
+"""Several times the largest plan. All of a body is read on the engine's loop, which stands still as long."""
+MOST_VALUES = 4_000
+"""Keys and values; for the same reason."""
+SMALL_BYTES = 20_000
+"""Of a body with a few fields, which anybody may send."""
+SMALL_VALUES = 100
 DEEPEST = 40
 _LONGEST_NUMBER = 40
 
 
-async def document(request: Request) -> Any:
+async def document(request: Request, *, most_bytes: int = MOST_BYTES, most_values: int = MOST_VALUES) -> Any:
     """The JSON of the body; numbers with a point are Decimals.
 
     Raises:
-        Told: it is not declared as JSON (415), or is none (400).
+        Told: it is not declared as JSON (415), is none (400), or holds more than any such body does (413).
     """
     declared = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if declared != "application/json" and not declared.endswith("+json"):
         raise Told(kind="unsupported-media-type", detail="send JSON, with Content-Type: application/json")
     body = await request.body()
+    if len(body) > most_bytes:
+        raise Told(kind="too-large", detail=f"a body has at most {most_bytes:,} bytes here")
     try:
         found = json.loads(
             body, parse_float=_decimal, parse_int=_integer, parse_constant=_refused, object_pairs_hook=_object
         )
-        require_sound(found)
-    except (ValueError, RecursionError, InvalidOperation) as error:
+        values = require_sound(found)
+    except (ValueError, RecursionError) as error:
         raise Told(kind="malformed", detail=f"the body is not JSON: {_said(error)}") from None
+    if values > most_values:
+        raise Told(kind="too-large", detail=f"a body has at most {most_values:,} keys and values here")
     return found
 
 
 def _decimal(text: str) -> Decimal:
-    return Decimal(_short(text))
+    try:
+        return Decimal(_short(text))
+    except InvalidOperation:
+        raise ValueError(f"{text} is beyond every number") from None
 
 
 def _integer(text: str) -> int:
@@ -59,15 +72,16 @@ def _said(error: Exception) -> str:
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Of a key that is given twice, neither is the one that was meant."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = next(key for number, (key, _) in enumerate(pairs) if key in dict(pairs[:number]))
-        raise ValueError(f"{twice!r} is given twice")
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"{key!r:.100} is given twice")
+        found[key] = value
     return found
 
 
-def require_sound(found: object, left: int = DEEPEST) -> None:
-    """See that it can be gone through, and every text in it written.
+def require_sound(found: object, left: int = DEEPEST) -> int:
+    """See that it can be gone through, and every text in it written; returns how many keys and values it has.
 
     Raises:
         RecursionError: it is nested more deeply than any body is.
@@ -76,14 +90,12 @@ def require_sound(found: object, left: int = DEEPEST) -> None:
     if left == 0:
         raise RecursionError
     if isinstance(found, dict):
-        for key, each in found.items():
-            require_sound(key, left)
-            require_sound(each, left - 1)
-    elif isinstance(found, list):
-        for each in found:
-            require_sound(each, left - 1)
-    elif isinstance(found, str):
+        return 1 + sum(require_sound(key, left) + require_sound(each, left - 1) for key, each in found.items())
+    if isinstance(found, list):
+        return 1 + sum(require_sound(each, left - 1) for each in found)
+    if isinstance(found, str):
         found.encode()
+    return 1
 
 
 class BodyLimit:

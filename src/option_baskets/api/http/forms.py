@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from fastapi import Request
 from pydantic import TypeAdapter, ValidationError
 
-from option_baskets.api.http.bodies import document
+from option_baskets.api.http.bodies import SMALL_BYTES, SMALL_VALUES, document
 from option_baskets.domain.errors import Invalid, Problem
 
 T = TypeVar("T")
@@ -19,10 +19,10 @@ async def form(request: Request, type_: type[T]) -> T:
     """The body as a dataclass; give it ``__pydantic_config__ = ConfigDict(extra="forbid")``.
 
     Raises:
-        Told: it is no JSON.
+        Told: it is no JSON, or large.
         Invalid: fields are missing, unknown, or of the wrong type; what was sent is not repeated.
     """
-    found = await document(request)
+    found = await document(request, most_bytes=SMALL_BYTES, most_values=SMALL_VALUES)
     try:
         value: T = _adapter(type_).validate_python(found)
     except ValidationError as error:
