@@ -7,15 +7,17 @@ variables the deployment gives it.
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache, partial
-from typing import Self
+from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
 from option_baskets.adapters.aws.bus import EventBridgeBus
 from option_baskets.adapters.aws.item_clock import ItemClock
+from option_baskets.adapters.aws.kms_vault import KmsVault
 from option_baskets.adapters.aws.service import Service
 from option_baskets.adapters.aws.table import DynamoTable
 from option_baskets.adapters.aws.wake import SqsWake
@@ -28,6 +30,8 @@ from option_baskets.adapters.inbox_queue import InboxQueue
 from option_baskets.adapters.table_book import TableBook
 from option_baskets.domain.basket import BrokerAccount
 from option_baskets.domain.errors import Invalid
+from option_baskets.domain.events import Event
+from option_baskets.domain.market import Snapshot
 from option_baskets.domain.price_band import price_band
 from option_baskets.domain.session import IST, Session, contract_close, session_on
 from option_baskets.engine.assembly import assembled
@@ -43,6 +47,9 @@ from option_baskets.store.books import Books
 from option_baskets.store.leases import Lease, Leases
 from option_baskets.store.one_user import BooksOfOne
 from option_baskets.store.shards import fix_shards, require_shards
+
+if TYPE_CHECKING:
+    from option_baskets.adapters.aws.cognito import Cognito
 
 UNDERLYINGS = ("BANKNIFTY", "FINNIFTY", "MIDCPNIFTY", "NIFTY", "SENSEX")
 BLIND_AFTER = timedelta(seconds=90)
@@ -65,6 +72,16 @@ class Settings:
     """``simulated:SEED``, or ``stored``: chains that somebody else writes into the table."""
     is_led: bool = False
     """The market's time is an item that somebody writes, for rehearsals."""
+    keys: tuple[str, ...] = ()
+    """ARNs of the KMS keys of secrets, the newest first."""
+    region: str = ""
+    user_pool: str = ""
+    client: str = ""
+    """Of the user pool, whose tokens are taken."""
+    socket: str = ""
+    """Where WebSockets are written to."""
+    endpoint: str = ""
+    """Of an emulator of AWS."""
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
@@ -86,6 +103,12 @@ class Settings:
             lead=timedelta(seconds=lead),
             market=given("MARKET", "simulated:7"),
             is_led=given("TIME", "real") == "led",
+            keys=tuple(filter(None, given("KEY", "").split(","))),
+            region=environment.get("AWS_REGION", environment.get("AWS_DEFAULT_REGION", "")),
+            user_pool=given("USER_POOL", ""),
+            client=given("CLIENT", ""),
+            socket=given("SOCKET", ""),
+            endpoint=environment.get("AWS_ENDPOINT_URL", ""),
         )
 
 
@@ -102,6 +125,11 @@ class Cloud:
         self.books = Books(table, shards=settings.shards)
         self.leases = Leases(table, wall)
         self.queue = InboxQueue(table, self.clock, shards=settings.shards, wake=self._wake)
+        self.published: Callable[[Sequence[Event]], None] = lambda events: None
+        """Told of events that the bus has taken."""
+        self.over: Callable[[Trading], None] = lambda trading: None
+        """Told of every shift that is over."""
+        self._identity: Cognito | None = None
         self._services: dict[str, Service] = {}
         self._feed: MarketData | None = None
 
@@ -119,6 +147,8 @@ class Cloud:
     async def close(self) -> None:
         for service in self._services.values():
             await service.close()
+        if self._identity is not None:
+            await self._identity.close()
         await self.table.close()
 
     @contextlib.asynccontextmanager
@@ -153,10 +183,35 @@ class Cloud:
                 raise Invalid(f"OPTION_BASKETS_MARKET is {self.settings.market!r}; write stored, or simulated:7")
         return self._feed
 
-    async def service(self, name: str) -> Service:
+    def late_feed(self) -> MarketData:
+        """The feed for whoever may never ask it."""
+        return _LateFeed(self)
+
+    async def service(self, name: str, endpoint: str | None = None) -> Service:
         if name not in self._services:
-            self._services[name] = await Service.open(name)
+            self._services[name] = await Service.open(name, endpoint=endpoint)
         return self._services[name]
+
+    async def vault(self) -> KmsVault:
+        return KmsVault(await self.service("kms"), self.settings.keys)
+
+    async def identity(self) -> "Cognito":
+        """Imported where it is used: what reads tokens takes a tenth of a second to begin."""
+        if self._identity is None:
+            from option_baskets.adapters.aws.cognito import Cognito
+
+            self._identity = await Cognito.open(
+                region=self.settings.region,
+                pool=self.settings.user_pool,
+                client=self.settings.client,
+                wall=self.wall,
+                endpoint=self.settings.endpoint,
+            )
+        return self._identity
+
+    async def gateway(self) -> Service:
+        """What holds the connections of the live stream."""
+        return await self.service("apigatewaymanagementapi", self.settings.socket)
 
     async def _wake(self, messages: Sequence[Message]) -> None:
         wake = SqsWake(
@@ -170,7 +225,9 @@ class Cloud:
         await wake(messages)
 
     async def bus(self) -> EventBridgeBus:
-        return EventBridgeBus(await self.service("events"), self.settings.bus)
+        bus = EventBridgeBus(await self.service("events"), self.settings.bus)
+        bus.published = self.published
+        return bus
 
     def session_on(self, day: date) -> Session | None:
         return session_on(self.facts, day)
@@ -257,7 +314,21 @@ class Cloud:
                 matching=exchange.on_market,
             )
         finally:
+            self.over(trading)
             await exchange.close()
+
+
+class _LateFeed:
+    """Begins with the first question."""
+
+    def __init__(self, cloud: Cloud) -> None:
+        self._cloud = cloud
+
+    async def snapshot(self, at: datetime) -> Snapshot:
+        return await self._cloud.feed.snapshot(at)
+
+    async def settlement(self, underlying: str, expiry: date) -> Decimal | None:
+        return await self._cloud.feed.settlement(underlying, expiry)
 
 
 def ahead(at: datetime, lead: timedelta) -> str:

@@ -440,10 +440,32 @@ class TokenMessage:
     at: At
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListeningMessage:
+    """On AWS, the answer to a token: what is written from now on is told; read everything else from the API now."""
+
+    type: Literal["listening"] = "listening"
+    seq: None = None
+    at: At
+    until: Time
+    """When the token ends; send a fresh one before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosingMessage:
+    """On AWS, before the connection is closed: why, as there are no close codes."""
+
+    type: Literal["closing"] = "closing"
+    seq: None = None
+    at: At
+    reason: Literal["malformed", "unauthenticated", "another_user", "too_many", "failed"]
+
+
 Once = OrderMessage | FillMessage | RunMessage | AlertMessage | RefusalMessage | EventMessage
 """Numbered."""
 Replaced = TickMessage | ProfitMessage | GreeksMessage
-Message = Once | Replaced | SnapshotMessage | ResetMessage | ResumedMessage | HeartbeatMessage | TokenMessage
+OfConnection = HeartbeatMessage | TokenMessage | ListeningMessage | ClosingMessage
+Message = Once | Replaced | SnapshotMessage | ResetMessage | ResumedMessage | OfConnection
 MESSAGES: tuple[type, ...] = (
     OrderMessage,
     FillMessage,
@@ -459,6 +481,8 @@ MESSAGES: tuple[type, ...] = (
     ResumedMessage,
     HeartbeatMessage,
     TokenMessage,
+    ListeningMessage,
+    ClosingMessage,
 )
 
 

@@ -16,7 +16,7 @@ LATE = timedelta(seconds=30)
 
 def handle(event: Mapping[str, Any], context: object) -> None:
     """One event of the bus. What is raised has it brought again, then puts it aside."""
-    run(lambda cloud: _handled(cloud, event_of(event["detail"])))
+    run(lambda cloud: _handled(cloud, event_of(event["detail"])), context)
 
 
 async def _handled(cloud: Cloud, event: Event) -> None:

@@ -14,7 +14,7 @@ def handler(state: Mapping[str, Any], context: object) -> State:
     """Args:
     state: ``{"date": "2026-11-23"}``.
     """
-    return run(lambda cloud: _first(cloud, date.fromisoformat(state["date"])))
+    return run(lambda cloud: _first(cloud, date.fromisoformat(state["date"])), context)
 
 
 async def _first(cloud: Cloud, day: date) -> State:

@@ -13,7 +13,7 @@ State = dict[str, Any]
 
 def handler(state: Mapping[str, Any], context: object) -> State:
     """One minute of the day that the state names."""
-    return run(lambda cloud: _turned(cloud, date.fromisoformat(state["date"])))
+    return run(lambda cloud: _turned(cloud, date.fromisoformat(state["date"])), context)
 
 
 async def _turned(cloud: Cloud, day: date) -> State:

@@ -14,7 +14,7 @@ from option_baskets.cloud import Cloud
 from option_baskets.domain.cadence import instants
 from option_baskets.domain.errors import Unavailable
 from option_baskets.domain.session import IST, Session
-from option_baskets.lambdas.running import run
+from option_baskets.lambdas.running import measured, run
 from option_baskets.store import codec
 from option_baskets.store.records import TickState
 
@@ -35,7 +35,7 @@ def handler(event: Mapping[str, Any], context: object) -> Mapping[str, str]:
     """
     at = datetime.fromisoformat(event["at"]).astimezone(IST)
     machine = os.environ["OPTION_BASKETS_TIMER"]
-    return {"started": run(lambda cloud: _seen_to(cloud, machine, at, is_start=event["reason"] == "start"))}
+    return {"started": run(lambda cloud: _seen_to(cloud, machine, at, is_start=event["reason"] == "start"), context)}
 
 
 async def _seen_to(cloud: Cloud, machine: str, at: datetime, *, is_start: bool) -> str:
@@ -49,6 +49,7 @@ async def _seen_to(cloud: Cloud, machine: str, at: datetime, *, is_start: bool) 
     for number in range(1, _MOST_STARTS):
         name = day.isoformat() if number == 1 else f"{day}-{number}"
         if (started := await _started(cloud, machine, day, name)) is not None:
+            measured().restarted()
             return started
     raise Unavailable(f"the timer of {day} was started {_MOST_STARTS} times already")
 

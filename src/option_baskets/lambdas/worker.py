@@ -15,7 +15,7 @@ LOG = logging.getLogger(__name__)
 
 def handler(event: Mapping[str, Any], context: object) -> Mapping[str, object]:
     """A batch of wake-ups, each of a user; SQS brings those again that are named in the answer."""
-    failed = run(lambda cloud: _worked_off(cloud, event["Records"]))
+    failed = run(lambda cloud: _worked_off(cloud, event["Records"]), context)
     return {"batchItemFailures": [{"itemIdentifier": each} for each in failed]}
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from option_baskets.adapters.aws.service import Service
@@ -26,6 +26,8 @@ class EventBridgeBus:
     def __init__(self, events: Service, name: str) -> None:
         self._events = events
         self._name = name
+        self.published: Callable[[Sequence[Event]], None] = lambda events: None
+        """Told of what the bus has taken."""
         self._handlers: defaultdict[EventType, list[Handler]] = defaultdict(list)
 
     def subscribe(self, type_: EventType, handler: Handler) -> None:
@@ -40,6 +42,7 @@ class EventBridgeBus:
             if answer.get("FailedEntryCount"):
                 why = next((entry["ErrorMessage"] for entry in answer["Entries"] if "ErrorCode" in entry), "")
                 raise Unavailable(f"the bus did not take {answer['FailedEntryCount']} events: {why}")
+        self.published(ordered)
 
     def _entry(self, event: Event) -> Mapping[str, str]:
         return {
