@@ -146,6 +146,27 @@ async def test_many_at_once_fill_a_basket_and_no_more(books: Books) -> None:
     assert len(await books.allocations(USER)) == 2 * MAX_STRATEGIES
 
 
+async def test_users_who_edit_at_once_do_not_make_each_other_decide_again(tmp_path: Path) -> None:
+    """All strategies of a shard are counted in one item, which each of these commits changes."""
+    table = SqliteTable.open(tmp_path / "many.db", now=now, durable=False)
+    books, users, decided = Books(table), [f"user-{number}" for number in range(40)], []
+
+    async def edit(user: str) -> None:
+        async def decide(_: Standing) -> Change:
+            decided.append(user)
+            return Change(strategy=strategy("straddle-0"))
+
+        await books.save_basket(user, basket())
+        await books.save_plans(user, decide)
+
+    await asyncio.gather(*map(edit, users))
+    assert sorted(decided) == sorted(users)
+    assert len(await books.due(time(9, 20))) == len(users)
+    await asyncio.gather(*(books.delete_strategy(user, "straddle-0") for user in users))
+    assert await books.occupied_entry_minutes() == ()
+    await table.close()
+
+
 @pytest.mark.parametrize("delete", ["basket", "strategy", "allocation"])
 async def test_a_delete_of_another_version_is_a_conflict(books: Books, delete: str) -> None:
     await books.save_basket(USER, basket("empty"))

@@ -25,6 +25,13 @@ class Change:
     allocations: tuple[Allocation, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Moves:
+    """Strategies that enter at a minute from now on, or no longer: the register counts them in the same commit."""
+
+    by_minute: Mapping[str, int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """What an edit with a name made, by ids; kept a day, for whoever got no answer and asks again."""

@@ -7,7 +7,7 @@ the same commit. Two edits that overlap cannot both commit; the later one reads 
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import time
@@ -18,7 +18,7 @@ from option_baskets.domain.basket import MAX_STRATEGIES, Basket, Strategy
 from option_baskets.domain.errors import Conflict, Invalid, NotFound
 from option_baskets.ports import Delete, Index, Item, Put, Table, Write
 from option_baskets.store import codec, keys, occurrences
-from option_baskets.store.edits import Change, Decide, Made, Standing
+from option_baskets.store.edits import Change, Decide, Made, Moves, Standing
 from option_baskets.store.health import Health
 from option_baskets.store.records import DueStrategy, Editor, Occurrence, Plan, What
 from option_baskets.store.shelf import CONFIGURATIONS, Shelf, require_version
@@ -28,6 +28,7 @@ _ATTEMPTS = 20
 _STANDING = 1000
 """Users whose plans are remembered between two edits."""
 _EntryCounts = dict[str, int]
+_Writes = Sequence[Write | Moves]
 
 
 class Plans(Shelf):
@@ -46,6 +47,7 @@ class Plans(Shelf):
     ) -> None:
         super().__init__(table, shards=shards, health=health)
         self._editing: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._registering: defaultdict[int, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._editor = editor
         self._stood: dict[str, tuple[int, Standing]] = {}
         """By user, the plans as they stood at a number of the edit counter; while that is the same, they still do."""
@@ -159,13 +161,13 @@ class Plans(Shelf):
         """
         after: dict[str, tuple[int, Standing]] = {}
 
-        async def edit(number: int) -> tuple[list[Write], Change]:
+        async def edit(number: int) -> tuple[_Writes, Change]:
             standing = self._standing(user_id, number)
             made = await self._made(user_id, once, standing) if once else None
             if made is not None:
                 return [], made
             change = await decide(standing)
-            writes: list[Write] = []
+            writes: list[Write | Moves] = []
             for part in (self._basket_writes, self._strategy_writes, self._allocation_writes):
                 some, change = await part(standing, change)
                 writes += some
@@ -184,7 +186,7 @@ class Plans(Shelf):
             self._stood.clear()
         return Standing(user_id, basket=self.basket, plans=self._plans, allocations=self.allocations)
 
-    async def _basket_writes(self, standing: Standing, change: Change) -> tuple[list[Write], Change]:
+    async def _basket_writes(self, standing: Standing, change: Change) -> tuple[_Writes, Change]:
         basket = change.basket
         if basket is None:
             return [], change
@@ -198,7 +200,7 @@ class Plans(Shelf):
         told = self._told(standing.user_id, _saved(found, stored, What.BASKET_SAVED), _named("basket", stored))
         return [_put_basket(standing.user_id, stored), *copies, *told], replace(change, basket=stored)
 
-    async def _strategy_writes(self, standing: Standing, change: Change) -> tuple[list[Write], Change]:
+    async def _strategy_writes(self, standing: Standing, change: Change) -> tuple[_Writes, Change]:
         strategy, user_id = change.strategy, standing.user_id
         if strategy is None:
             return [], change
@@ -209,7 +211,7 @@ class Plans(Shelf):
         require_version(f"strategy {strategy.id}", before.version if before else 0, strategy.version)
         _require_room(await standing.strategies(strategy.basket_id), strategy)
         stored = replace(strategy, version=strategy.version + 1)
-        writes: list[Write] = [
+        writes: list[Write | Moves] = [
             self._put_strategy(user_id, Plan(strategy=stored, basket=basket), expected=strategy.version)
         ]
         if before is None or before.schedule.entry != stored.schedule.entry:
@@ -219,12 +221,12 @@ class Plans(Shelf):
             moves = {keys.minute(stored.schedule.entry): 1}
             if before is not None:
                 moves[keys.minute(before.schedule.entry)] = -1
-            writes += await self._register(user_id, moves)
+            writes.append(Moves(moves))
         what, named = _saved(before, stored, What.STRATEGY_SAVED), _named("strategy", stored)
         writes += self._told(user_id, what, named, strategy_id=stored.id)
         return writes, replace(change, strategy=stored)
 
-    async def _allocation_writes(self, standing: Standing, change: Change) -> tuple[list[Write], Change]:
+    async def _allocation_writes(self, standing: Standing, change: Change) -> tuple[_Writes, Change]:
         writes: list[Write] = []
         allocations: list[Allocation] = []
         known = {each.id: each for each in await standing.all_allocations()} if change.allocations else {}
@@ -287,17 +289,17 @@ class Plans(Shelf):
     async def delete_strategy(self, user_id: str, strategy_id: str, *, version: int | None = None) -> None:
         """Delete the strategy and its allocations. Whether a run of it is open is for the caller to ask."""
 
-        async def edit() -> tuple[list[Write], None]:
+        async def edit() -> tuple[_Writes, None]:
             strategy = await self.strategy(user_id, strategy_id)
             if strategy is None:
                 raise NotFound(f"there is no strategy {strategy_id}")
             _require(f"strategy {strategy_id}", strategy.version, version)
             mine = await self.current_allocations(user_id, strategy_id)
             gone = [keys.strategy(user_id, strategy_id), *(keys.allocation(user_id, one.id) for one in mine)]
-            writes: list[Write] = [Delete(table=CONFIGURATIONS, pk=pk, sk=sk) for pk, sk in gone]
-            writes += await self._register(user_id, {keys.minute(strategy.schedule.entry): -1})
+            deletes = [Delete(table=CONFIGURATIONS, pk=pk, sk=sk) for pk, sk in gone]
+            moves = Moves({keys.minute(strategy.schedule.entry): -1})
             named = _named("strategy", strategy)
-            return [*writes, *self._told(user_id, What.STRATEGY_DELETED, named, strategy_id=strategy_id)], None
+            return [*deletes, moves, *self._told(user_id, What.STRATEGY_DELETED, named, strategy_id=strategy_id)], None
 
         await self._edit(user_id, edit)
 
@@ -313,15 +315,15 @@ class Plans(Shelf):
 
         await self._edit(user_id, edit)
 
-    async def _edit(self, user_id: str, edit: Callable[[], Awaitable[tuple[list[Write], T]]]) -> T:
+    async def _edit(self, user_id: str, edit: Callable[[], Awaitable[tuple[_Writes, T]]]) -> T:
         """Commit what ``edit`` decides from what it reads, as if nobody else edited this user's plans meanwhile."""
 
-        async def numbered(_: int) -> tuple[list[Write], T]:
+        async def numbered(_: int) -> tuple[_Writes, T]:
             return await edit()
 
         return await self._edit_numbered(user_id, numbered)
 
-    async def _edit_numbered(self, user_id: str, edit: Callable[[int], Awaitable[tuple[list[Write], T]]]) -> T:
+    async def _edit_numbered(self, user_id: str, edit: Callable[[int], Awaitable[tuple[_Writes, T]]]) -> T:
         """As ``_edit``; ``edit`` is given the number of edits there were before it."""
         pk, sk = keys.edits(user_id)
         # The lock keeps callers of one process from repeating each other; the counter is what other processes see.
@@ -332,7 +334,7 @@ class Plans(Shelf):
                 writes, result = await edit(number)
                 raised = Item(pk=pk, sk=sk, body=b"{}", version=number + 1)
                 try:
-                    await self.commit(*writes, Put(table=CONFIGURATIONS, item=raised, expected=number))
+                    await self._commit_edit(user_id, [*writes, Put(table=CONFIGURATIONS, item=raised, expected=number)])
                 except Conflict:
                     continue
                 return result
@@ -367,16 +369,27 @@ class Plans(Shelf):
         )
         return [occurrences.put(occurrence)]
 
-    async def _register(self, user_id: str, moves: Mapping[str, int]) -> list[Write]:
+    async def _commit_edit(self, user_id: str, writes: _Writes) -> None:
+        """Commit, with what the register of entry minutes has to count. All users of a shard share that item, so that
+        who moves it waits for whoever does, instead of conflicting with him and deciding everything again."""
+        plain = [write for write in writes if not isinstance(write, Moves)]
+        moves = [write for write in writes if isinstance(write, Moves)]
+        if not moves:
+            await self.commit(*plain)
+            return
+        async with self._registering[self._shard(user_id)]:
+            await self.commit(*plain, await self._register(user_id, moves))
+
+    async def _register(self, user_id: str, moves: Sequence[Moves]) -> Put:
         """The write that counts strategies in and out of entry minutes."""
         pk, sk = keys.entry_register(self._shard(user_id))
         item = await self.table.get(CONFIGURATIONS, pk, sk)
         counts = codec.decode(item.body, _EntryCounts) if item else {}
         version = item.version if item else 0
-        for minute, change in moves.items():
+        for minute, change in (move for each in moves for move in each.by_minute.items()):
             counts[minute] = counts.get(minute, 0) + change
         body = codec.encode({minute: count for minute, count in counts.items() if count > 0})
-        return [Put(table=CONFIGURATIONS, item=Item(pk=pk, sk=sk, body=body, version=version + 1), expected=version)]
+        return Put(table=CONFIGURATIONS, item=Item(pk=pk, sk=sk, body=body, version=version + 1), expected=version)
 
     def _put_strategy(self, user_id: str, plan: Plan, *, expected: int) -> Put:
         pk, sk = keys.strategy(user_id, plan.strategy.id)
