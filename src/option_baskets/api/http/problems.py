@@ -8,7 +8,9 @@ from http import HTTPStatus
 import msgspec
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from option_baskets.domain import errors
 
@@ -192,5 +194,18 @@ _OF_STATUS = {405: "method-not-allowed", 404: "not-found", 401: "unauthenticated
 
 def _of_http(request: Request, error: HTTPException) -> Response:
     kind = _OF_STATUS.get(error.status_code, "malformed" if error.status_code < 500 else "internal")
+    if kind == "method-not-allowed":
+        allowed = ", ".join(_methods_at(request))
+        return response(request, kind, f"this path has {allowed}", headers={"Allow": allowed})
     detail = "there is nothing at this path" if kind == "not-found" else HTTPStatus(error.status_code).phrase
     return response(request, kind, detail, headers=error.headers)
+
+
+def _methods_at(request: Request) -> list[str]:
+    """Of all routes of this path; Starlette names those of the first one."""
+    found: set[str] = set()
+    for context in iter_route_contexts(request.app.routes):
+        route = context.original_route
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            found |= route.methods or set()
+    return sorted(found)
