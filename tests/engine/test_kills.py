@@ -350,12 +350,29 @@ def test_a_strategy_is_left_by_hand_and_fences_nothing(tmp_path: Path) -> None:
     assert_flat(played)
 
 
+def test_an_exit_asked_for_again_while_the_first_is_taken_up_is_not_taken_away_with_it(
+    days: Path, tmp_path: Path
+) -> None:
+    async def asks(machine: Embedded) -> None:
+        await machine.clock.sleep_until(instant("09:16"))
+        asked = Leave(user_id=LOCAL_USER, strategy_id="spread.spread", at=instant("09:16"), actor="asha")
+        await machine.books.save_leave(asked)
+        _, (read,), _ = await machine.books.kills()
+        again = await machine.books.save_leave(asked)
+        await machine.books.delete_leave(read)
+        assert await machine.books.leave_of(LOCAL_USER, "spread.spread") == again
+        await machine.books.delete_leave(again)
+        assert await machine.books.leave_of(LOCAL_USER, "spread.spread") is None
+
+    assert play_day(days, tmp_path, SPREAD, acts=[asks]).run.status is RunStatus.CLOSED
+
+
 def test_a_strategy_left_from_another_process_is_left_within_a_second(days: Path, tmp_path: Path) -> None:
     async def asks(machine: Embedded) -> None:
         await machine.clock.sleep_until(instant("09:24:30"))
         asked = Leave(user_id=LOCAL_USER, strategy_id="spread.spread", at=instant("09:24:30"), actor="asha")
-        await machine.books.save_leave(asked)
-        assert await machine.books.leave_of(LOCAL_USER, "spread.spread") == asked
+        stored = await machine.books.save_leave(asked)
+        assert await machine.books.leave_of(LOCAL_USER, "spread.spread") == stored
         await machine.clock.sleep_until(instant("09:24:33"))
         assert await machine.books.leave_of(LOCAL_USER, "spread.spread") is None
 

@@ -65,15 +65,15 @@ class Kills(Shelf):
             if kind == EDITED:
                 edited.append(Edited(user_id=user_id, version=item.version))
             elif kind == _LEAVE:
-                leaves.append(self._decode(item, Leave))
+                leaves.append(replace(self._decode(item, Leave), version=item.version))
             else:
                 kills.append(self._decode(item, Kill))
         return kills, leaves, edited
 
     # ------------------------------------------------------------ strategies to be left
 
-    async def save_leave(self, leave: Leave) -> None:
-        """Ask for the open runs of a strategy to be closed."""
+    async def save_leave(self, leave: Leave) -> Leave:
+        """Ask for the open runs of a strategy to be closed, or ask anew. Returns what is asked as it is stored."""
         pk, sk = self._leave(leave.user_id, leave.strategy_id)
         asked = Occurrence(
             user_id=leave.user_id,
@@ -84,17 +84,30 @@ class Kills(Shelf):
             strategy_id=leave.strategy_id,
             detail=leave.reason,
         )
-        item = Item(pk=pk, sk=sk, body=codec.encode(leave))
-        await self.commit(Put(table=CONFIGURATIONS, item=item), occurrences.put(asked))
+        for _ in range(_ATTEMPTS):
+            found = await self.table.get(CONFIGURATIONS, pk, sk)
+            before = found.version if found else 0
+            stored = replace(leave, version=before + 1)
+            item = Item(pk=pk, sk=sk, body=codec.encode(stored), version=stored.version)
+            try:
+                await self.commit(Put(table=CONFIGURATIONS, item=item, expected=before), occurrences.put(asked))
+            except Conflict:
+                continue
+            return stored
+        raise Conflict(f"others ask for {leave.strategy_id} to be left at the same time; look at its runs")
 
     async def delete_leave(self, leave: Leave) -> None:
-        """It is marked in its runs."""
+        """It is marked in its runs; what was asked again since it was read stays."""
         pk, sk = self._leave(leave.user_id, leave.strategy_id)
-        await self.commit(Delete(table=CONFIGURATIONS, pk=pk, sk=sk))
+        try:
+            await self.commit(Delete(table=CONFIGURATIONS, pk=pk, sk=sk, expected=leave.version))
+        except Conflict:
+            return
 
     async def leave_of(self, user_id: str, strategy_id: str) -> Leave | None:
         """What was asked for the strategy and the engine has not taken up yet."""
-        return await self._get(CONFIGURATIONS, self._leave(user_id, strategy_id), Leave)
+        item = await self.table.get(CONFIGURATIONS, *self._leave(user_id, strategy_id))
+        return None if item is None else replace(self._decode(item, Leave), version=item.version)
 
     def _leave(self, user_id: str, strategy_id: str) -> keys.Key:
         return keys.kill(user_id, self._shard(user_id), _LEAVE, strategy_id)

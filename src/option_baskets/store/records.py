@@ -92,6 +92,7 @@ class Leave:
     at: datetime
     actor: str
     reason: str = ""
+    version: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
