@@ -56,7 +56,7 @@ async def _work(server: str, name: str, arguments: Sequence[str]) -> None:
             _show_all(document)
             return
         found = operation(document, name)
-        parsed = _command_of(found)
+        parsed = command_of(found)
         with parsed.make_context(f"baskets api {name}", list(arguments)) as context:
             await _asked(api, found, dict(context.params))
 
@@ -93,7 +93,7 @@ def _show_all(document: "Document") -> None:
     console.print(table)
 
 
-def _command_of(operation: "Operation") -> click.Command:
+def command_of(operation: "Operation") -> click.Command:
     """The operation as a command, with a parameter an option."""
     options: list[click.Parameter] = [
         click.Option([each.option], required=each.required, help=each.note, metavar="TEXT")
