@@ -41,6 +41,12 @@ def handler(event: Mapping[str, Any], context: object) -> Mapping[str, Any]:
             flush()
 
 
+def forget() -> None:
+    """The next request makes the app anew, for tests that are several processes."""
+    global _mangum  # noqa: PLW0603
+    _mangum = None
+
+
 async def _made() -> Mangum:
     cloud = await opened()
     app = make_app(await platform_of(cloud))

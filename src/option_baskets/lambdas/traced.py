@@ -24,16 +24,20 @@ class _WhereItBelongs(logging.Filter):
         return True
 
 
+def as_json(handler: logging.Handler) -> None:
+    """Have the handler write each record as JSON, with what it belongs to."""
+    handler.setFormatter(LambdaPowertoolsFormatter(use_rfc3339=True, utc=True))
+    handler.addFilter(_WhereItBelongs())
+
+
 @cache
 def begin_logging() -> None:
-    """Have every record of this process written as JSON, once."""
-    root = logging.getLogger()
-    for handler in root.handlers or [logging.StreamHandler()]:
-        handler.setFormatter(LambdaPowertoolsFormatter(use_rfc3339=True, utc=True))
-        handler.addFilter(_WhereItBelongs())
-        if handler not in root.handlers:
-            root.addHandler(handler)
-    root.setLevel(os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
+    """Have Lambda's own handler write so, once a process; where there is none, nothing is touched."""
+    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        root = logging.getLogger()
+        for handler in root.handlers:
+            as_json(handler)
+        root.setLevel(os.environ.get("POWERTOOLS_LOG_LEVEL", "INFO"))
 
 
 @contextlib.contextmanager
