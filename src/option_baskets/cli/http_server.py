@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from option_baskets.domain.errors import Invalid, Unavailable
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 FINISHED_WITHIN = 10
 """Seconds that requests under way have when the process is asked to stop."""
+SENT_WITHIN = 20.0
+"""Seconds a client has to send a request to the end of its body, from connecting, or the next one's first byte."""
 _MOST_WAITING = 2048
 
 
@@ -56,6 +59,44 @@ def _cannot_listen(host: str, port: int, error: OSError) -> Exception:
     return Invalid(f"{host} is no address of this machine: {error.strerror}", where="--host")
 
 
+class Connection(HttpToolsProtocol):
+    """One that does not wait forever: who connects and sends nothing, or a request byte by byte, is hung up on.
+
+    Each holds a file descriptor of the process that trades, and needs no token for it.
+    """
+
+    _patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._has_come()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        self._wait()
+        super().on_message_begin()
+
+    def on_message_complete(self) -> None:
+        self._has_come()
+        super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._has_come()
+        super().handle_websocket_upgrade()
+
+    def _wait(self) -> None:
+        if self._patience is None:
+            self._patience = self.loop.call_later(SENT_WITHIN, self.transport.close)
+
+    def _has_come(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+
 class Server(uvicorn.Server):
     """Serves an app. Signals are the process's own.
 
@@ -69,7 +110,7 @@ class Server(uvicorn.Server):
             uvicorn.Config(
                 app,
                 loop="none",
-                http="httptools",
+                http=Connection,
                 ws="websockets-sansio",
                 ws_max_size=65_536,
                 ws_per_message_deflate=False,  # costs more than all the rest of the stream
