@@ -115,11 +115,11 @@ class Settings:
 class Cloud:
     """One process's part of the platform, on one event loop. ``open`` connects, which it does once in a process."""
 
-    def __init__(self, settings: Settings, table: DynamoTable, wall: RealClock) -> None:
+    def __init__(self, settings: Settings, table: DynamoTable, wall: RealClock, clock: Clock) -> None:
         self.settings = settings
         self.table = table
         self.wall = wall
-        self.clock: Clock = ItemClock(table) if settings.is_led else wall
+        self.clock = clock
         self.facts = load()
         self.cadence = load_cadence()
         self.books = Books(table, shards=settings.shards)
@@ -139,10 +139,15 @@ class Cloud:
         table = await DynamoTable.open(now=wall.now, prefix=settings.prefix)
         try:
             await require_shards(table, settings.shards)
+            if not settings.is_led:
+                return cls(settings, table, wall, wall)
+            clock = ItemClock(table)
+            await clock.refresh()
         except BaseException:
             await table.close()
             raise
-        return cls(settings, table, wall)
+        # What has expired, has by the time that is led: a rehearsal may be of any day.
+        return cls(settings, DynamoTable(table.dynamo, now=clock.now, prefix=settings.prefix), wall, clock)
 
     async def close(self) -> None:
         for service in self._services.values():

@@ -12,6 +12,8 @@ EARLIER = timedelta(seconds=5)
 """Before the instant, for a worker that has to start; it waits out the rest."""
 LONGEST = timedelta(seconds=900)
 """SQS delays no longer. A message due later wakes its worker early, who has it sent again."""
+AGAIN = 1
+"""Seconds, where market time is led by hand: so often a worker looks whether the instant has come."""
 
 
 class SqsWake:
@@ -19,7 +21,7 @@ class SqsWake:
 
     Args:
         usual_kinds: kinds of messages that are not urgent.
-        delays: whether market time runs as time does; where it is led by hand, nothing is delayed.
+        delays: whether market time runs as time does; where it is led by hand, no delay is longer than ``AGAIN``.
     """
 
     def __init__(
@@ -51,8 +53,8 @@ class SqsWake:
         ]
 
     def _delay(self, message: Message) -> int:
-        wait = min(message.at - EARLIER - self._clock.now(), LONGEST)
-        return max(0, int(wait.total_seconds())) if self._delays else 0
+        wait = message.at - EARLIER - self._clock.now()
+        return min(max(0, int(wait.total_seconds())), int(LONGEST.total_seconds()) if self._delays else AGAIN)
 
 
 def message_of(body: str) -> Message:
