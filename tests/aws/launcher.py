@@ -20,6 +20,8 @@ TRIES, PAUSE = 3, 0.1
 
 _lock = threading.Lock()
 _counts = {"under_way": 0, "delivered": 0}
+_target: contextvars.ContextVar[Mapping[str, Any]] = contextvars.ContextVar("target")
+"""Of the rule, with its dead letters: those of its function too, which the emulator's CloudFormation drops."""
 
 
 def _deliver(arn: str, payload: str) -> None:
@@ -41,9 +43,8 @@ def _try(functions: Any, record: Mapping[str, Any], event: Mapping[str, Any]) ->
             result = functions._execute_function_with_config_scope(record, event)
             if not result.get("error"):
                 return
-        dead_letters = record["config"]["DeadLetterConfig"]["TargetArn"]
-        bus = import_module("ministack.services.eventbridge")
-        bus._dispatch_to_sqs(import_module("ministack.core.arn").parse_arn(dead_letters), json.dumps(event))
+        dead_letters = import_module("ministack.core.arn").parse_arn(_target.get()["DeadLetterConfig"]["Arn"])
+        import_module("ministack.services.eventbridge")._dispatch_to_sqs(dead_letters, json.dumps(event))
     finally:
         with _lock:
             _counts["under_way"] -= 1
@@ -63,7 +64,14 @@ class _Answer(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    import_module("ministack.services.eventbridge")._dispatch_to_lambda = _deliver
+    bus: Any = import_module("ministack.services.eventbridge")
+    invoke = bus._invoke_target
+
+    def remembered(target: Mapping[str, Any], *others: object, **named: object) -> None:
+        _target.set(target)
+        invoke(target, *others, **named)
+
+    bus._invoke_target, bus._dispatch_to_lambda = remembered, _deliver
     server = ThreadingHTTPServer(("127.0.0.1", int(os.environ["BUS_PORT"])), _Answer)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     import_module("ministack.app").main()

@@ -48,7 +48,7 @@ def started(folder: Path, launcher: Path | None = None, **variables: str) -> Ite
         launcher: a program that starts ministack in the place of its own.
     """
     local = os.environ.get("DYNAMODB_LOCAL_DIR")
-    port = _free_port()
+    port = free_port()
     if local:
         name, command, where = "DynamoDB Local", _dynamodb_local(port), Path(local)
         environment: Mapping[str, str] = os.environ
@@ -134,7 +134,7 @@ def _dynamodb_local(port: int) -> list[str]:
     ]  # fmt: skip
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -1,0 +1,246 @@
+"""The platform as it is deployed: both stacks from the synthesized templates, in an emulator of AWS of its own.
+
+Its market's time is an item that a test writes, its prices are chains that a test has stored. What the emulator waits
+for takes no time; whatever a test waits for is a condition and never a span.
+"""
+
+import asyncio
+import os
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from infra.environments import Environment, read
+from infra.local_deployment import LOCAL, OUT, Emulator, deploy
+from option_baskets.adapters.aws.dynamo import Dynamo
+from option_baskets.adapters.aws.item_clock import put_time
+from option_baskets.adapters.aws.table import DynamoTable
+from option_baskets.adapters.cadence import load_cadence
+from option_baskets.adapters.clock import RealClock
+from option_baskets.adapters.feeds.stored import Chain, put_chain
+from option_baskets.domain.cadence import instants
+from option_baskets.domain.session import IST, Session
+from option_baskets.ports import Message
+from option_baskets.store import codec
+from option_baskets.store.books import Books
+from option_baskets.store.inbox import Inbox
+from option_baskets.store.leases import Leases
+from option_baskets.store.records import TickState
+from tests.contract.engines import PATIENCE, free_port, missing, started
+
+ENVIRONMENT = read()["dev"]
+CADENCE = load_cadence()
+WALL = RealClock(zone=IST)
+"""Leases are of it."""
+LAUNCHER = Path(__file__).with_name("launcher.py")
+GIVEN_UP = 240.0
+"""Seconds that nothing here may take; a condition that is not met by then will not be."""
+STUCK = 2.0
+"""Seconds of real time after which market time goes on within its minute: somebody waits for it."""
+_LOOK = 0.03
+_SECOND = timedelta(seconds=1)
+_CHAINS_A_COMMIT = 20
+
+
+def absent() -> str:
+    """Why the platform cannot be deployed here; empty if it can."""
+    if why := missing():
+        return why
+    if os.environ.get("DYNAMODB_LOCAL_DIR"):
+        return "DynamoDB Local is DynamoDB alone; unset DYNAMODB_LOCAL_DIR"
+    if not (OUT / f"{ENVIRONMENT.trading_stack}.template.json").exists():
+        return f"no templates in {OUT}; make synth makes them"
+    if not (LOCAL / "code").exists():
+        return f"no packages in {LOCAL}; make aws-packages makes them"
+    return ""
+
+
+@dataclass(kw_only=True)
+class Deployed:
+    """What a test sees of it: its services as anybody with credentials, its tables, and the time it leads."""
+
+    emulator: Emulator
+    bus_address: str
+    outputs: Mapping[str, str]
+    dynamo: Dynamo
+    environment: Environment = ENVIRONMENT
+    clients: dict[str, Any] = field(default_factory=dict)
+    now: datetime | None = None
+    """Market time."""
+
+    def __post_init__(self) -> None:
+        shards = self.environment.shards
+        prefix = self.environment.table_prefix
+        self.table = DynamoTable(self.dynamo, now=lambda: self.now or WALL.now(), prefix=prefix)
+        self.books = Books(self.table, shards=shards)
+        self.inbox = Inbox(self.table, shards=shards)
+        self.leases = Leases(self.table, WALL)
+
+    async def call(self, service: str, operation: str, **request: object) -> Any:
+        """One operation of a service of AWS."""
+        if service not in self.clients:
+            self.clients[service] = self.emulator.client(service)
+        return await asyncio.to_thread(getattr(self.clients[service], operation), **request)
+
+    # ------------------------------------------------------------ market
+
+    async def store(self, chains: Sequence[Chain]) -> None:
+        for start in range(0, len(chains), _CHAINS_A_COMMIT):
+            await self.table.commit([put_chain(each) for each in chains[start : start + _CHAINS_A_COMMIT]])
+
+    async def lead(self, at: datetime) -> None:
+        """Make it this time, and return."""
+        await self.table.commit([put_time(at)])
+        self.now = at
+
+    async def tick_by_tick(self, session: Session, until: datetime) -> None:
+        """Lead the time to every boundary after now up to an instant, each once all of the one before is done."""
+        for at in instants(session, CADENCE.boundary, after=self.now):
+            if at > until:
+                return
+            await self.lead(at)
+            await self.done(session)
+
+    async def jump(self, session: Session, to: datetime) -> None:
+        """Lead the time over ticks at which nothing is due, to a boundary."""
+        await self.lead(to)
+        await self.done(session)
+
+    # ------------------------------------------------------------ conditions
+
+    async def done(self, session: Session) -> None:
+        """Return once everything that is due by now was done: ticks, what the bus delivered, messages, shifts."""
+        assert self.now is not None
+        due = max(at for at in instants(session, CADENCE.boundary) if at <= self.now)
+        await self.met(lambda: self.is_marked(session, due), f"the tick of {due:%H:%M} was emitted")
+        await self.met(self.is_delivered, "what the bus brought was worked off")
+        await self.met(self.is_quiet, f"what is due by {self.now:%H:%M} was done")
+
+    async def met(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Return once it is. Market time creeps on where somebody waits for it."""
+        loop = asyncio.get_running_loop()
+        begun = looked = loop.time()
+        while not await condition():
+            if loop.time() - begun > GIVEN_UP:
+                pytest.fail(f"not in {GIVEN_UP:.0f} s: {what}")
+            if loop.time() - looked > STUCK and self.now is not None and self.now.second < 50:
+                looked = loop.time()
+                await self.lead(self.now + _SECOND)
+            await asyncio.sleep(_LOOK)
+
+    async def is_marked(self, session: Session, at: datetime) -> bool:
+        marks = await self.books.last_ticks(session.date)
+        return any(mark.tick.at == at and mark.state is TickState.DONE for mark in marks)
+
+    async def is_delivered(self) -> bool:
+        return (await self.bus())["under_way"] == 0
+
+    async def bus(self) -> Mapping[str, int]:
+        async with httpx.AsyncClient() as client:
+            counts: dict[str, int] = (await client.get(self.bus_address)).json()
+            return counts
+
+    async def is_quiet(self) -> bool:
+        """Whether no message is due, and nobody works."""
+        assert self.now is not None
+        if await self.overdue(self.now):
+            return False
+        return not [user for user in await self.users() if await self.leases.holder(user)]
+
+    async def overdue(self, until: datetime) -> list[Message]:
+        shards = range(self.environment.shards)
+        found = await asyncio.gather(*(self.inbox.overdue(shard, until) for shard in shards))
+        return [message for messages in found for message in messages]
+
+    async def users(self) -> set[str]:
+        return {user for user, _ in await self.books.all_accounts()}
+
+    # ------------------------------------------------------------ timer and queues
+
+    async def silence_schedules(self) -> None:
+        """They go by the wall clock and would start the timer of today."""
+        for schedule in (await self.call("scheduler", "list_schedules"))["Schedules"]:
+            await self.call("scheduler", "delete_schedule", Name=schedule["Name"], GroupName=schedule["GroupName"])
+
+    async def start_timer(self, session: Session, name: str = "") -> str:
+        """Start the state machine of the day as the watchdog does; returns the execution."""
+        machines = (await self.call("stepfunctions", "list_state_machines"))["stateMachines"]
+        (machine,) = (each for each in machines if each["name"] == self.environment.named("timer"))
+        day = f"{session.date}"
+        started = await self.call(
+            "stepfunctions",
+            "start_execution",
+            stateMachineArn=machine["stateMachineArn"],
+            name=name or day,
+            input=codec.encode({"date": day, "started": name or day}).decode(),
+        )
+        return str(started["executionArn"])
+
+    async def ended(self, execution: str) -> str:
+        """The status with which an execution ends."""
+        status = "RUNNING"
+
+        async def is_over() -> bool:
+            nonlocal status
+            status = str((await self.call("stepfunctions", "describe_execution", executionArn=execution))["status"])
+            return status != "RUNNING"
+
+        await self.met(is_over, "the timer has ended")
+        return status
+
+
+@contextmanager
+def emulator(folder: Path) -> Iterator[tuple[Emulator, str]]:
+    """An empty AWS, and where its bus tells what it does."""
+    port = free_port()
+    with started(folder, LAUNCHER, BUS_PORT=str(port), SFN_WAIT_SCALE="0") as engine:
+        yield Emulator(endpoint=engine.endpoint, region=ENVIRONMENT.region), f"http://127.0.0.1:{port}"
+
+
+@asynccontextmanager
+async def deployed(folder: Path, variables: Mapping[str, str] | None = None) -> AsyncIterator[Deployed]:
+    """Deploy, and take it down with everything in it.
+
+    Args:
+        variables: of every function, besides those that make time led and prices stored.
+    """
+    with emulator(folder) as (emulated, bus_address):
+        outputs = await asyncio.to_thread(
+            deploy,
+            emulated,
+            ENVIRONMENT,
+            packages=_packages(folder),
+            variables={
+                "OPTION_BASKETS_TIME": "led",
+                "OPTION_BASKETS_MARKET": "stored",
+                "PYTHONPATH": os.pathsep.join(str(LOCAL / layer / "python") for layer in ("events", "api")),
+                **(variables or {}),
+            },
+        )
+        dynamo = await Dynamo.open(region=emulated.region, endpoint=emulated.endpoint, patience=PATIENCE)
+        try:
+            platform = Deployed(emulator=emulated, bus_address=bus_address, outputs=outputs, dynamo=dynamo)
+            await platform.silence_schedules()
+            yield platform
+        finally:
+            await dynamo.close()
+
+
+def _packages(folder: Path) -> Path:
+    """The packaged code, and layers that are empty: the emulator would unpack 110 MB for each process it starts.
+
+    The same layers are found where they were made, by ``PYTHONPATH``.
+    """
+    place = folder / "packages"
+    shutil.copytree(LOCAL / "code", place / "code")
+    for layer in ("events", "api"):
+        (place / layer).mkdir()
+        (place / layer / "NOTE").write_text("in PYTHONPATH\n", encoding="utf-8")
+    return place
