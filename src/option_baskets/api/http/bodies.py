@@ -99,7 +99,7 @@ def require_sound(found: object, left: int = DEEPEST) -> int:
 
 
 class BodyLimit:
-    """ASGI: a body over ``most`` bytes is answered 413, however it is sent, and not kept."""
+    """ASGI: a body over ``most`` bytes is answered 413, however it is sent, and not kept; one that breaks off, 400."""
 
     def __init__(self, app: ASGIApp, most: int = MOST_BYTES) -> None:
         self._app = app
@@ -114,14 +114,17 @@ class BodyLimit:
         if length.isdigit() and int(length) > self._most:
             await problems.response(Request(scope), "too-large", detail)(scope, receive, send)
             return
-        seen = 0
+        seen, whole = 0, False
 
         async def limited() -> Message:
-            nonlocal seen
+            nonlocal seen, whole
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._most:
                 raise Told(kind="too-large", detail=detail)
+            if message["type"] == "http.disconnect" and not whole:
+                raise Told(kind="malformed", detail="the connection ended before the body did")
+            whole = whole or not message.get("more_body", False)
             return message
 
         await self._app(scope, limited, send)
