@@ -81,7 +81,7 @@ synth: $(INFRA_STAMP) $(PACKAGED) ## templates of all AWS environments into out/
 
 aws-test: setup synth $(PACKAGED_HERE) ## statelint, cfn-lint, and what the templates must hold
 	@PYTHONPATH=src $(INFRA)/bin/python -m infra.lint
-	@CI=true $(BIN)/pytest -n $(JOBS) tests/infra
+	@CI=true $(BIN)/pytest -n $(JOBS) --dist loadfile tests/infra
 
 requirements: setup ## compile the pinned requirement files anew
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal pyproject.toml -o requirements/run.txt

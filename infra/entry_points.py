@@ -38,7 +38,10 @@ class Secrets(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EntryPoint:
-    """One function, ``option_baskets.lambdas.{module}.handler``. What may be written may be read too."""
+    """One function, ``option_baskets.lambdas.{module}.handler``. What may be written may be read too.
+
+    All write configurations: whoever is first stores the number of shards.
+    """
 
     name: str
     module: str
@@ -72,7 +75,7 @@ SESSION = EntryPoint(
     module="session",
     does="First state of the timer: today's windows, or that there are none",
     timeout=30,
-    reads=_of(CONFIGURATIONS),
+    writes=_of(CONFIGURATIONS),
 )
 TIMER = EntryPoint(
     name="timer",
@@ -87,7 +90,7 @@ WATCHDOG = EntryPoint(
     module="watchdog",
     does="Starts the day's timer, and starts it again where it died",
     timeout=30,
-    reads=_of(CONFIGURATIONS),
+    writes=_of(CONFIGURATIONS),
 )
 SCHEDULE = EntryPoint(
     name="schedule",

@@ -15,9 +15,7 @@ from infra.packages import ROOT, write_zip
 LOCAL = ROOT / "out" / "lambda-local"
 HEAVY = {"fastapi", "starlette", "pydantic", "mangum", "uvicorn", "polars", "numba", "rich", "click"}
 BARE = {"AWS_DEFAULT_REGION": "ap-south-1", "PATH": ""}
-UNWRITTEN = {"api", "live", "socket"}
-"""Modules of handlers that are still to be written; their functions would not start."""
-POINTS = [pytest.param(point, id=point.name) for point in ENTRY_POINTS if point.module not in UNWRITTEN]
+POINTS = [pytest.param(point, id=point.name) for point in ENTRY_POINTS]
 
 
 @pytest.fixture(autouse=True)
@@ -52,11 +50,6 @@ def test_a_handler_is_imported_from_its_code_and_layers_alone(point: EntryPoint)
     assert "option_baskets" in found
     if point.package is Package.EVENTS:
         assert found & HEAVY == set()
-
-
-def test_only_handlers_known_to_be_unwritten_are_missing() -> None:
-    written = {path.stem for path in (ROOT / "src" / "option_baskets" / "lambdas").glob("*.py")}
-    assert {point.module for point in ENTRY_POINTS} - written <= UNWRITTEN
 
 
 def test_a_zip_is_the_same_whenever_its_files_are(tmp_path: Path) -> None:
