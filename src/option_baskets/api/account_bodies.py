@@ -94,7 +94,7 @@ def schemas() -> dict[str, Any]:
         "NewAccount": {
             "description": "One of [[accounts]] of a basket file, and its secrets.",
             "oneOf": [paper, *at_broker],
-            "examples": [{"id": "paper-1"}],
+            "examples": [{"id": "paper-1", "broker": "paper", "charges_as": "zerodha"}],
         },
         "AccountEdit": _object([], **edit, charges_as=_ANY, max_daily_loss=_LOSS)
         | {
@@ -104,7 +104,7 @@ def schemas() -> dict[str, Any]:
         "AccountSecret": {
             "description": "What the account's broker asks for; GET of the account lists it. It is never answered.",
             "anyOf": list(references.values()),
-            "examples": [{"api_key": "…", "api_secret": "…"}],
+            "examples": [{"api_key": "k5tq0f3m2x", "api_secret": "w8rj1c6v0b9n"}],
         },
     }
 
@@ -126,8 +126,13 @@ def _secret_name(broker: BrokerName) -> str:
 
 def _secret_of(broker: BrokerName) -> dict[str, Any]:
     needed = needed_by(load(), broker.value, date.max)
-    text = {"type": "string", "pattern": f"^{VALUE}$", "maxLength": LONGEST, "writeOnly": True}
-    fields = {each.field: text | ({"description": each.note} if each.note else {}) for each in needed}
+    text = {"pattern": f"^{VALUE}$", "maxLength": LONGEST, "writeOnly": True}
+    fields = {
+        each.field: text
+        | {"type": "string" if each.is_required else ["string", "null"]}
+        | ({"description": each.note} if each.note else {})
+        for each in needed
+    }
     return _object([each.field for each in needed if each.is_required], **fields)
 
 
@@ -137,5 +142,6 @@ def _object(required: list[str], **properties: object) -> dict[str, Any]:
 
 def body_of(name: str) -> dict[str, Any]:
     """``openapi_extra=`` of a route whose body is one of the schemas."""
-    content = {"application/json": {"schema": {"$ref": f"{_SCHEMAS}{name}"}}}
+    (example,) = schemas()[name]["examples"]
+    content = {"application/json": {"schema": {"$ref": f"{_SCHEMAS}{name}"}, "example": example}}
     return {"requestBody": {"required": True, "content": content}}

@@ -40,7 +40,7 @@ def make_app(platform: Platform) -> FastAPI:
     """The whole API over a platform."""
     app = FastAPI(
         title="Option Baskets",
-        redoc_url=None,
+        openapi_url=None,  # FastAPI would encode it again for everybody who asks
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.platform = platform

@@ -251,6 +251,7 @@ async def change_password(asker: Asking) -> Response:
     response_model=None,
 )
 async def get_me(asker: Asking) -> Response:
+    """The user of the access token."""
     return Answer(await _sign_in(asker.request).profile(asker.principal), headers=_NOT_KEPT)
 
 
@@ -297,6 +298,7 @@ async def confirm_totp(asker: Asking) -> Response:
     openapi_extra=takes(Removal, example={"password": _PASSWORD, "code": "123456"}),
 )
 async def remove_totp(asker: Asking) -> Response:
+    """Wants the password and a code, or a recovery code; who has none of them asks an admin."""
     given = await form(asker.request, Removal)
     await _sign_in(asker.request).remove_second_factor(asker.principal, password=given.password, code=given.code)
     return Response(status_code=204)

@@ -7,6 +7,7 @@ before them (``store/secrets.py``).
 from dataclasses import asdict, replace
 from datetime import date
 
+import msgspec
 from fastapi import APIRouter, Request, Response
 
 from option_baskets.api.account_bodies import body_of, is_account_id, read_account_again, read_new_account
@@ -31,6 +32,7 @@ from option_baskets.store.secrets import AccountSecret, Secrets
 router = APIRouter(prefix="/broker-accounts", tags=["broker accounts"], route_class=RepeatableRoute)
 
 _ATTEMPTS = 5
+_SHOWN = msgspec.json.decode(PlanAnswer(EXAMPLE).body)
 _CONNECTED = ConnectionTest(
     result=ConnectionResult.CONNECTED,
     detail="paper shows 12 orders of today and 4 open positions",
@@ -42,7 +44,7 @@ _CONNECTED = ConnectionTest(
 @router.get(
     "",
     summary="List broker accounts",
-    responses=answers(Page[AccountView], example=Page(items=(EXAMPLE,), next=None)),
+    responses=answers(Page[AccountView], example=Page(items=(_SHOWN,), next=None)),
     response_model=None,
 )
 async def list_broker_accounts(asker: Asking, page: Paged) -> Response:
@@ -61,7 +63,7 @@ async def list_broker_accounts(asker: Asking, page: Paged) -> Response:
         AccountView,
         status=201,
         description="It can be allocated to.",
-        example=EXAMPLE,
+        example=_SHOWN,
         problems=CHANGES,
         headers={**ETAG, "Location": "Where it is."},
     ),
@@ -90,7 +92,7 @@ async def create_broker_account(asker: Asking, request: Request) -> Response:
 @router.get(
     "/{account_id}",
     summary="A broker account",
-    responses=answers(AccountView, example=EXAMPLE, headers=ETAG) | {304: {"description": "It is as it was."}},
+    responses=answers(AccountView, example=_SHOWN, headers=ETAG) | {304: {"description": "It is as it was."}},
     response_model=None,
 )
 async def get_broker_account(
@@ -107,7 +109,7 @@ async def get_broker_account(
 @router.put(
     "/{account_id}",
     summary="Change a broker account",
-    responses=answers(AccountView, example=EXAMPLE, problems=(*CHANGES, *VERSIONED), headers=ETAG),
+    responses=answers(AccountView, example=_SHOWN, problems=(*CHANGES, *VERSIONED), headers=ETAG),
     response_model=None,
     openapi_extra=body_of("AccountEdit"),
 )
@@ -150,7 +152,7 @@ async def delete_broker_account(asker: Asking, account_id: str, if_match: IfMatc
     responses=answers(
         AccountView,
         description="The new ones are used from now on; the old ones are gone.",
-        example=EXAMPLE,
+        example=_SHOWN,
         problems=CHANGES,
         headers=ETAG,
     ),

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 
 from option_baskets.api.http.asking import platform_of
 from option_baskets.api.http.contract import Answer, answers
@@ -93,6 +94,7 @@ async def readiness(request: Request) -> Response:
         },
         **{code: said for code, said in answers(None, always=_ALWAYS).items() if code != 200},
     },
+    response_class=PlainTextResponse,
     response_model=None,
 )
 async def metrics(request: Request) -> Response:

@@ -53,7 +53,7 @@ def require_credentials(facts: Facts, broker: str, given: object, on: date, *, w
     if not isinstance(given, Mapping):
         raise Invalid(f"give an object with {listed}", where=where)
     path = f"{where}." if where else ""
-    values = {str(field): value for field, value in given.items() if value is not None}
+    values = {str(field): value for field, value in given.items() if value is not None or field not in needed}
     problems = [
         Problem(where=f"{path}{each.field}", message=f"is missing; {broker} needs {listed}")
         for each in needed.values()
