@@ -1,6 +1,7 @@
 """Connections over real sockets, on a loop whose time the test leads: who is hung up on, and who is not."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -82,6 +83,21 @@ def test_who_does_not_send_a_whole_request_in_time_is_hung_up_on(sent: bytes) ->
             assert b"204" in await reader.readuntil(b"\r\n\r\n")
         loop.ahead = SENT_WITHIN
         await reader.read()  # the end
+
+    connected(reads, work)
+
+
+@pytest.mark.parametrize("head", [b"GET /", b"GET / HTTP/1.1\r\nX: ", b"GET / HTTP/1.1\r\n"])
+def test_headers_without_an_end_are_not_gathered(head: bytes) -> None:
+    async def work(loop: Led, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        more = b"X: y\r\n" * 20_000 if head.endswith(b"1.1\r\n") else b"a" * 100_000
+        with contextlib.suppress(ConnectionError):
+            for _ in range(20):
+                writer.write(more)
+                await writer.drain()
+        with contextlib.suppress(ConnectionError):
+            assert (await reader.read()).startswith(b"HTTP/1.1 400 ")
 
     connected(reads, work)
 

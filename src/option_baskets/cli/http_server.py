@@ -21,6 +21,8 @@ FINISHED_WITHIN = 10
 """Seconds that requests under way have when the process is asked to stop."""
 SENT_WITHIN = 20.0
 """Seconds a client has to send a request to the end of its body, from connecting, or the next one's first byte."""
+LONGEST_HEAD = 65_536
+"""Bytes of a request line and headers that are not at their end."""
 _MOST_WAITING = 2048
 
 
@@ -60,12 +62,15 @@ def _cannot_listen(host: str, port: int, error: OSError) -> Exception:
 
 
 class Connection(HttpToolsProtocol):
-    """One that does not wait forever: who connects and sends nothing, or a request byte by byte, is hung up on.
+    """One that does not take everything: who connects and sends nothing, a request byte by byte, or headers without an
+    end, is hung up on.
 
-    Each holds a file descriptor of the process that trades, and needs no token for it.
+    Each holds a descriptor and memory of the process that trades, and needs no token for it.
     """
 
     _patience: asyncio.TimerHandle | None = None
+    _head: int | None = None
+    """How much of a head has come; None: none is coming."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -75,9 +80,21 @@ class Connection(HttpToolsProtocol):
         self._has_come()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._head is not None:
+            self._head += len(data)
+            if self._head > LONGEST_HEAD and not self.transport.is_closing():
+                self.send_400_response("The headers are too long.")
+
     def on_message_begin(self) -> None:
+        self._head = 0
         self._wait()
         super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._head = None
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._has_come()
