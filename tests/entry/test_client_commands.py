@@ -615,8 +615,8 @@ def test_a_strategy_is_left_by_hand(trader: Desk, tmp_path: Path) -> None:
 
 def test_outside_trading_hours_a_kill_says_that_nothing_is_closed_now(tmp_path: Path) -> None:
     friday_evening = datetime(2026, 11, 20, 18, 0, tzinfo=IST)
-    terms = {"speed": Speed("real"), "wall": RealClock(1, friday_evening)}
-    with serve(tmp_path / "data", day=date(2026, 11, 19), **terms) as server:
+    wall = RealClock(1, friday_evening)
+    with serve(tmp_path / "data", day=date(2026, 11, 19), speed=Speed("real"), wall=wall) as server:
         desk = Desk(server=server, home=tmp_path / "home", person=server.user(EMAIL))
         said = desk.does("kill", "--all", OPTION_BASKETS_TOKEN=desk.person.token)
     assert "everything is killed" in said

@@ -90,7 +90,7 @@ def what_is_wrong(words: tuple[str, ...]) -> str:
     if found is None:
         return f"there is no command {words[0]}"
     path, command = found
-    with click.Context(command) as context:
+    with click.Context(command, **command.context_settings) as context:
         try:
             given, _, _ = command.make_parser(context).parse_args(list(words[len(path) :]))
         except click.UsageError as error:

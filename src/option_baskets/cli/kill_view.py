@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from option_baskets.cli.data_folder import holder
-from option_baskets.cli.killing import books_of, told
+from option_baskets.cli.killing import books_of
+from option_baskets.cli.switches import told
 from option_baskets.domain.session import IST
 from option_baskets.engine.left import left_of, parts_of
 from option_baskets.wiring import LOCAL_USER

@@ -3,8 +3,7 @@
 import contextlib
 import getpass
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from datetime import timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -12,15 +11,12 @@ from rich.console import Console
 from option_baskets.adapters.clock import RealClock
 from option_baskets.adapters.embedded.table import SqliteTable
 from option_baskets.cli.data_folder import holder
-from option_baskets.domain.errors import Invalid, NotFound
+from option_baskets.cli.switches import LOOK_EVERY, SEEN_WITHIN, named, option_of, require_one, told
+from option_baskets.domain.errors import NotFound
 from option_baskets.domain.kill import Kill, Killed, KillScope
 from option_baskets.engine.left import Left, left_of, parts_of
 from option_baskets.store.books import Books, Leave
 from option_baskets.wiring import LOCAL_USER, TRADING_FILE
-
-LOOK_EVERY = timedelta(seconds=0.2)
-SEEN_WITHIN = timedelta(seconds=5)
-"""An engine that has not taken a switch up by then cannot be reached; it takes a second when it can."""
 
 
 def actor() -> str:
@@ -74,41 +70,12 @@ async def subject_of(
     return KillScope.USER, ""
 
 
-def require_one(*, account: str | None, basket: str | None, strategy: str | None, everything: bool) -> None:
-    """Raises Invalid: none of the options that say what, or several of them."""
-    if sum((everything, account is not None, basket is not None, strategy is not None)) != 1:
-        raise Invalid("say what: one of --account NAME, --basket NAME, --strategy NAME and --all")
-
-
-def named(kind: str, name: str, known: Mapping[str, str]) -> str:
-    """The id that is meant by an id or a name."""
-    if name in known:
-        return name
-    found = sorted(id_ for id_, title in known.items() if title.casefold() == name.casefold())
-    if len(found) > 1:
-        raise Invalid(f"{name!r} is the name of several: say which, {' or '.join(found)}", where=f"--{kind}")
-    if not found:
-        there = ", ".join(sorted(known)) or "none at all"
-        raise Invalid(f"there is no {kind} {name!r}; there are {there}", where=f"--{kind}")
-    return found[0]
-
-
 # ---------------------------------------------------------------- what is left of it
 
 
 async def what_is_left(books: Books, subject: Killed) -> Left:
     """What is held and worked on behind a switch, by the journal."""
     return left_of(await parts_of(books, LOCAL_USER), subject)
-
-
-def told(left: Left) -> str:
-    """For a person."""
-    return "; ".join(f"{account}: {_on(left, account)}" for account in left.accounts) or "flat"
-
-
-def _on(left: Left, account: str) -> str:
-    counts = ((left.positions.get(account, 0), "open position"), (left.orders.get(account, 0), "working order"))
-    return ", ".join(f"{count} {name}{'' if count == 1 else 's'}" for count, name in counts if count)
 
 
 # ---------------------------------------------------------------- waiting for it
@@ -230,9 +197,3 @@ async def leave(console: Console, data: Path, *, strategy: str, reason: str, wai
             return await books.leave_of(LOCAL_USER, asked.strategy_id) is None
 
         return not waits or await watch(console, data, books, subject, taken_up)
-
-
-def option_of(subject: Killed) -> str:
-    """As it is given to kill and arm."""
-    scope, name = subject
-    return f"--{scope} {name}" if name else "--all"

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from option_baskets.cli.client.connection import Connection
 from option_baskets.cli.client.differences import wire
-from option_baskets.cli.killing import LOOK_EVERY, SEEN_WITHIN, named, option_of, require_one, told
+from option_baskets.cli.switches import LOOK_EVERY, SEEN_WITHIN, named, option_of, require_one, told
 from option_baskets.domain.errors import NotFound, Unavailable
 from option_baskets.domain.kill import Killed, KillScope
 from option_baskets.domain.order import OrderState
