@@ -56,10 +56,11 @@ check: setup     ## style, types, layers, clock reads
 bench: setup     ## figures, side by side with peers or limits
 	@$(BIN)/python -m benchmarks
 
-fuzz: setup      ## engine beside reference on CASES random cases of SEED; ten times the samples of pricing; ten million ids; orders on a bad line
+fuzz: setup      ## engine beside reference on CASES random cases of SEED; ten times the samples of pricing; ten million ids; orders on a bad line; 10,000 requests of the API
 	@OPTION_BASKETS_FUZZ=10 $(BIN)/pytest -n $(JOBS) -s tests/domain/test_black76.py tests/domain/test_implied.py
 	@OPTION_BASKETS_FUZZ=20 $(BIN)/pytest -n $(JOBS) tests/domain/test_ids.py tests/engine/test_order_machine.py
 	@$(BIN)/python -m tests.reference --jobs $(JOBS) --cases $(or $(CASES),20000) $(if $(SEED),--seed $(SEED))
+	@$(BIN)/python -m tests.fuzz $(if $(SEED),--seed $(SEED))
 
 chaos: setup     ## kill the engine KILLS times at any instant, and compare the exchange's book with an uninterrupted day's
 	@$(BIN)/python -m tests.chaos --kills $(or $(KILLS),500) $(if $(SEED),--seed $(SEED)) $(if $(POWER),--power)
