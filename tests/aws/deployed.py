@@ -5,12 +5,13 @@ for takes no time; whatever a test waits for is a condition and never a span.
 """
 
 import asyncio
+import json
 import os
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ GIVEN_UP = 240.0
 """Seconds that nothing here may take; a condition that is not met by then will not be."""
 STUCK = 2.0
 """Seconds of real time after which market time goes on within its minute: somebody waits for it."""
-_LOOK = 0.03
+_LOOK = 0.1
 _SECOND = timedelta(seconds=1)
 _CHAINS_A_COMMIT = 20
 
@@ -82,6 +83,16 @@ class Deployed:
         self.books = Books(self.table, shards=shards)
         self.inbox = Inbox(self.table, shards=shards)
         self.leases = Leases(self.table, WALL)
+
+    @property
+    def api(self) -> str:
+        """Where the emulator has the HTTP API."""
+        return f"{self.emulator.endpoint}/_aws/execute-api/{self.outputs['ApiOutput']}/$default"
+
+    @property
+    def socket_api(self) -> str:
+        """The id of the API of WebSockets."""
+        return self.outputs["SocketUrl"].removeprefix("wss://").partition(".")[0]
 
     async def call(self, service: str, operation: str, **request: object) -> Any:
         """One operation of a service of AWS."""
@@ -162,26 +173,50 @@ class Deployed:
     async def users(self) -> set[str]:
         return {user for user, _ in await self.books.all_accounts()}
 
-    # ------------------------------------------------------------ timer and queues
+    # ------------------------------------------------------------ what only an emulator needs
+
+    async def point_to_sockets(self) -> None:
+        """Real names of hosts do not resolve here: tell those who push where the emulator has the WebSockets."""
+        here = f"{self.emulator.endpoint}/_aws/execute-api/{self.socket_api}/live"
+        for function in ("live", "socket"):
+            await self.set_variables(function, OPTION_BASKETS_SOCKET=here)
+
+    async def set_variables(self, function: str, **variables: str) -> None:
+        """Of a function, from its next process on; those it has end."""
+        name = self.environment.named(function)
+        now = await self.call("lambda", "get_function_configuration", FunctionName=name)
+        changed = {"Variables": now["Environment"]["Variables"] | variables}
+        await self.call("lambda", "update_function_configuration", FunctionName=name, Environment=changed)
 
     async def silence_schedules(self) -> None:
         """They go by the wall clock and would start the timer of today."""
         for schedule in (await self.call("scheduler", "list_schedules"))["Schedules"]:
             await self.call("scheduler", "delete_schedule", Name=schedule["Name"], GroupName=schedule["GroupName"])
 
-    async def start_timer(self, session: Session, name: str = "") -> str:
-        """Start the state machine of the day as the watchdog does; returns the execution."""
-        machines = (await self.call("stepfunctions", "list_state_machines"))["stateMachines"]
-        (machine,) = (each for each in machines if each["name"] == self.environment.named("timer"))
-        day = f"{session.date}"
-        started = await self.call(
-            "stepfunctions",
-            "start_execution",
-            stateMachineArn=machine["stateMachineArn"],
-            name=name or day,
-            input=codec.encode({"date": day, "started": name or day}).decode(),
+    # ------------------------------------------------------------ timer and functions
+
+    async def invoke(self, function: str, event: Mapping[str, object]) -> Any:
+        """What a function returns."""
+        answer = await self.call(
+            "lambda", "invoke", FunctionName=self.environment.named(function), Payload=codec.encode(event)
         )
-        return str(started["executionArn"])
+        returned = answer["Payload"].read()
+        assert "FunctionError" not in answer, returned
+        return json.loads(returned)
+
+    async def start_timer(self, session: Session) -> str | None:
+        """Have the watchdog start the timer of a day, as its schedule does at 09:00; the execution, if it was not
+        started before.
+        """
+        at = session.starts.astimezone(UTC)
+        told = await self.invoke("watchdog", {"reason": "start", "at": at.strftime("%Y-%m-%dT%H:%M:%SZ")})
+        return await self.execution(told["started"]) if told["started"] else None
+
+    async def execution(self, name: str) -> str:
+        """The ARN of an execution of the timer."""
+        machines = (await self.call("stepfunctions", "list_state_machines"))["stateMachines"]
+        (arn,) = (each["stateMachineArn"] for each in machines if each["name"] == self.environment.named("timer"))
+        return f"{arn.replace(':stateMachine:', ':execution:')}:{name}"
 
     async def ended(self, execution: str) -> str:
         """The status with which an execution ends."""
@@ -228,6 +263,7 @@ async def deployed(folder: Path, variables: Mapping[str, str] | None = None) -> 
         try:
             platform = Deployed(emulator=emulated, bus_address=bus_address, outputs=outputs, dynamo=dynamo)
             await platform.silence_schedules()
+            await platform.point_to_sockets()
             yield platform
         finally:
             await dynamo.close()

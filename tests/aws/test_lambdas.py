@@ -18,7 +18,7 @@ from option_baskets.adapters.aws.kms_vault import KmsVault
 from option_baskets.domain.errors import Unavailable
 from option_baskets.domain.events import MarketPhase, Tick
 from option_baskets.domain.session import IST
-from option_baskets.engine.shift import LOOK
+from option_baskets.engine.messages import LOOK
 from option_baskets.lambdas.pushing import FRAME, Pushing, frames, pushing_of
 from option_baskets.lambdas.traced import as_json
 from option_baskets.ports import Item, Put, TableName
