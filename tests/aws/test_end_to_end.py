@@ -1,0 +1,162 @@
+"""From a registration to the history of a closed day on the deployed platform: it ends as the day of one process."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from option_baskets.domain.cadence import events_at, instants
+from option_baskets.domain.run import RunStatus
+from tests.aws import day
+from tests.aws.day import DAY, Outcome
+from tests.aws.deployed import CADENCE, Deployed, deployed
+from tests.aws.person import Json, Person, registered
+
+pytestmark = pytest.mark.usefixtures("deployable")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Played:
+    """The day as it was seen from everywhere."""
+
+    embedded: Outcome
+    outcome: Outcome
+    of_nobody: Outcome
+    """Of a user who logged in and traded nothing."""
+    timer: str
+    """How its execution ended."""
+    again: str | None
+    """The execution of a second start of the timer."""
+    delivered: int
+    """Events."""
+    runs: Sequence[Json]
+    orders: Sequence[Json]
+    history: Sequence[Json]
+    foreign: Sequence[Json]
+    """Runs as the API shows them to the other user."""
+    unproven: int
+    """Status of an answer without a token."""
+    told: Mapping[str, Sequence[Json]]
+    told_to_another: Sequence[str]
+    """Types of messages."""
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory, deployable: None) -> Played:
+    return asyncio.run(_played(tmp_path_factory))
+
+
+async def _played(folders: pytest.TempPathFactory) -> Played:
+    session, chains = day.session(), await day.chains()
+    async with deployed(folders.mktemp("aws")) as platform:
+        await platform.lead(session.starts)
+        await platform.store(chains)
+        async with registered(platform, "ann@example.org") as ann, registered(platform, "bob@example.org") as bob:
+            await ann.make(day.plans())
+            async with ann.listening(), bob.listening():
+                execution = await platform.start_timer(session)
+                assert execution is not None
+                again = await platform.start_timer(session)
+                await platform.done(session)
+                await platform.jump(session, session.open)
+                await platform.tick_by_tick(session, day.instant(f"{day.OVER:%H:%M}"))
+                await platform.jump(session, session.close)
+                ended = await platform.ended(execution)
+                await platform.met(lambda: _has_heard_all(ann), "the live stream has told of everything")
+            found = await _seen(platform, ann, bob)
+            outcomes = [await day.outcome(platform.books, each.id) for each in (ann, bob)]
+            told = {type_: ann.told(type_) for type_ in ("order", "fill", "run", "tick")}
+    embedded = await asyncio.to_thread(day.embedded, folders.mktemp("one"), chains)
+    return Played(
+        embedded=embedded,
+        outcome=outcomes[0],
+        of_nobody=outcomes[1],
+        timer=ended,
+        again=again,
+        told=told,
+        told_to_another=sorted({message["type"] for message in bob.messages}),
+        **found,
+    )
+
+
+async def _has_heard_all(person: Person) -> bool:
+    closed = {message["run"]["run_id"] for message in person.told("run") if message["run"]["status"] == "CLOSED"}
+    return len(closed) == len(day.plans().strategies)
+
+
+async def _seen(platform: Deployed, ann: Person, bob: Person) -> Mapping[str, Any]:
+    return {
+        "delivered": (await platform.bus())["delivered"],
+        "runs": await ann.everything(f"/options/runs?date={DAY}"),
+        "orders": await ann.everything(f"/options/orders?date={DAY}"),
+        "history": await ann.everything(f"/options/history?from={DAY}&to={DAY}&order=asc"),
+        "foreign": await bob.everything(f"/options/runs?date={DAY}"),
+        "unproven": (await ann.http.get("/options/runs", headers={"Authorization": ""})).status_code,
+    }
+
+
+@pytest.mark.parametrize("part", ["runs", "legs", "orders", "fills", "profits"])
+def test_a_day_on_the_deployed_platform_is_the_same_day_in_one_process(played: Played, part: str) -> None:
+    there, here = getattr(played.outcome, part), getattr(played.embedded, part)
+    assert there == here
+    assert len(here) == {"runs": 2, "legs": 6, "orders": 12, "fills": 12, "profits": 2}[part]
+
+
+def test_the_day_has_a_stop_and_exits_by_the_clock(played: Played) -> None:
+    causes = [row["cause"] for row in played.history if row["what"] == "exit_decided"]
+    assert sorted(causes) == ["stop"] * 2 + ["time"] * 4
+
+
+def test_the_timer_starts_once_and_ends_itself_at_the_close(played: Played) -> None:
+    assert played.timer == "SUCCEEDED"
+    assert played.again is None
+
+
+def test_every_event_of_the_cadence_was_delivered_once_or_was_missed_for_a_newer_one(played: Played) -> None:
+    session = day.session()
+    all_events = [event for at in instants(session, CADENCE.boundary) for event in events_at(CADENCE, session, at)]
+    assert 40 < played.delivered < len(all_events)
+
+
+def test_the_api_shows_the_closed_runs_with_what_they_made(played: Played) -> None:
+    assert {run["status"] for run in played.runs} == {RunStatus.CLOSED}
+    made = {(run["strategy"], Decimal(str(run["realised"]))) for run in played.runs}
+    assert made == {(name, gross) for name, gross, _ in played.embedded.profits}
+
+
+def test_the_api_shows_every_order_filled(played: Played) -> None:
+    assert [order["state"] for order in played.orders] == ["FILLED"] * len(played.embedded.orders)
+
+
+def test_the_history_tells_of_every_fill(played: Played) -> None:
+    fills = [row for row in played.history if row["what"] == "fill"]
+    assert sum(row["quantity"] for row in fills) == sum(quantity for _, quantity, *_ in played.embedded.fills)
+
+
+def test_the_live_stream_tells_of_every_order_to_its_end(played: Played) -> None:
+    last = {message["order"]["order_id"]: message["order"]["state"] for message in played.told["order"]}
+    assert list(last.values()) == ["FILLED"] * len(played.embedded.orders)
+
+
+def test_the_live_stream_tells_of_every_fill(played: Played) -> None:
+    told = {(message["order_id"], message["filled_before"]): message["quantity"] for message in played.told["fill"]}
+    assert sum(told.values()) == sum(quantity for _, quantity, *_ in played.embedded.fills)
+
+
+def test_the_live_stream_tells_how_every_run_ended(played: Played) -> None:
+    told = sorted((message["run"] for message in played.told["run"]), key=lambda run: int(run["version"]))
+    newest = {run["run_id"]: run["status"] for run in told}
+    assert list(newest.values()) == ["CLOSED", "CLOSED"]
+
+
+def test_another_user_sees_and_hears_nothing_of_it(played: Played) -> None:
+    assert not played.foreign
+    assert not played.of_nobody.runs
+    assert set(played.told_to_another) <= {"listening", "tick"}
+
+
+def test_nobody_is_answered_without_a_token(played: Played) -> None:
+    assert played.unproven == 401
