@@ -1,7 +1,8 @@
 """Which adapter is used where on AWS: tables, queues, bus and clock of one process, and the shifts it works.
 
 ``wiring.py`` makes the machine of one process that does everything; here every function makes what it needs, from the
-variables the deployment gives it.
+variables the deployment gives it. What not every function needs is imported where it is made: a function that is called
+for the first time in a while begins with its imports.
 """
 
 import asyncio
@@ -21,27 +22,17 @@ from option_baskets.adapters.aws.kms_vault import KmsVault
 from option_baskets.adapters.aws.service import Service
 from option_baskets.adapters.aws.table import DynamoTable
 from option_baskets.adapters.aws.wake import SqsWake
-from option_baskets.adapters.brokers.fills import QuotedFills
-from option_baskets.adapters.brokers.paper import PaperExchange
 from option_baskets.adapters.cadence import load_cadence
 from option_baskets.adapters.clock import RealClock
 from option_baskets.adapters.facts import load
 from option_baskets.adapters.inbox_queue import InboxQueue
-from option_baskets.adapters.table_book import TableBook
 from option_baskets.domain.basket import BrokerAccount
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.events import Event
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.price_band import price_band
 from option_baskets.domain.session import IST, Session, contract_close, session_on
-from option_baskets.engine.assembly import assembled
-from option_baskets.engine.dispatch import begin_session, end_session
-from option_baskets.engine.emitter import Emitter
-from option_baskets.engine.messages import ENTER_RUN
-from option_baskets.engine.rates import Rate
-from option_baskets.engine.shift import COMPARE, Shift, woken
-from option_baskets.engine.trading import Pace, Trading
-from option_baskets.engine.turn import Turns
+from option_baskets.engine.messages import COMPARE, ENTER_RUN
 from option_baskets.ports import Broker, Clock, MarketData, Message
 from option_baskets.store.books import Books
 from option_baskets.store.leases import Lease, Leases
@@ -50,8 +41,13 @@ from option_baskets.store.shards import fix_shards, require_shards
 
 if TYPE_CHECKING:
     from option_baskets.adapters.aws.cognito import Cognito
+    from option_baskets.engine.shift import Shift
+    from option_baskets.engine.trading import Trading
+    from option_baskets.engine.turn import Turns
 
 UNDERLYINGS = ("BANKNIFTY", "FINNIFTY", "MIDCPNIFTY", "NIFTY", "SENSEX")
+CLAIMS_AT_ONCE = 32
+"""Each waits some tens of milliseconds for the table."""
 BLIND_AFTER = timedelta(seconds=90)
 """A feed silent so long on a sold contract leaves its stops blind; chains are written every minute."""
 
@@ -230,7 +226,7 @@ class Cloud:
         await wake(messages)
 
     async def bus(self) -> EventBridgeBus:
-        bus = EventBridgeBus(await self.service("events"), self.settings.bus)
+        bus = EventBridgeBus(await self.service("events"), self.settings.bus, shards=self.settings.shards)
         bus.published = self.published
         return bus
 
@@ -239,16 +235,28 @@ class Cloud:
 
     # ------------------------------------------------------------ work
 
-    def trading(self, session: Session) -> Trading:
-        """To claim, to read and to queue: it trades on no account."""
+    def trading(self, session: Session, *, shard: int | None = None) -> "Trading":
+        """To claim, to read and to queue, of everybody or of a shard's users: it trades on no account."""
+        from option_baskets.engine.assembly import assembled
+
         trading = assembled(
-            books=self.books, feed=self.feed, clock=self.clock, queue=self.queue, facts=self.facts, accounts={}
+            books=self.books if shard is None else self.books.of_shard(shard),
+            feed=self.feed,
+            clock=self.clock,
+            queue=self.queue,
+            facts=self.facts,
+            accounts={},
         )
         trading.session = session
+        trading.claims_at_once = CLAIMS_AT_ONCE
         return trading
 
-    async def turns(self, session: Session) -> Turns:
+    async def turns(self, session: Session) -> "Turns":
         await fix_shards(self.table, self.settings.shards)
+        from option_baskets.engine.dispatch import begin_session, end_session
+        from option_baskets.engine.emitter import Emitter
+        from option_baskets.engine.turn import Turns
+
         trading = self.trading(session)
         return Turns(
             session=session,
@@ -261,6 +269,8 @@ class Cloud:
 
     async def woken(self, message: Message) -> bool:
         """Work off a wake-up; whether it is done, or is to be brought again."""
+        from option_baskets.engine.shift import woken
+
         holder = f"{os.environ.get('AWS_LAMBDA_LOG_STREAM_NAME', 'process')}/{uuid4().hex[:12]}"
         return await woken(
             message,
@@ -272,7 +282,15 @@ class Cloud:
         )
 
     @contextlib.asynccontextmanager
-    async def _begin(self, lease: Lease) -> AsyncIterator[Shift]:
+    async def _begin(self, lease: Lease) -> "AsyncIterator[Shift]":
+        from option_baskets.adapters.brokers.fills import QuotedFills
+        from option_baskets.adapters.brokers.paper import PaperExchange
+        from option_baskets.adapters.table_book import TableBook
+        from option_baskets.engine.assembly import assembled
+        from option_baskets.engine.rates import Rate
+        from option_baskets.engine.shift import Shift
+        from option_baskets.engine.trading import Pace
+
         now = self.clock.now().astimezone(IST)
         session = self.session_on(now.date())
         if session is None:

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from option_baskets.adapters.basket_file import BasketFile
 from option_baskets.adapters.brokers.fills import RecordedFills
 from option_baskets.adapters.brokers.paper import PaperExchange
 from option_baskets.adapters.cadence import load_cadence
@@ -27,7 +28,8 @@ from option_baskets.domain.session import Session
 from option_baskets.engine.assembly import Unconnected, assembled
 from option_baskets.engine.desk import AccountKey
 from option_baskets.engine.dispatch import begin_session, dispatch, end_session
-from option_baskets.engine.shift import AHEAD, Shift, woken
+from option_baskets.engine.messages import AHEAD
+from option_baskets.engine.shift import Shift, woken
 from option_baskets.engine.trading import Trading
 from option_baskets.ports import Broker, Message, Write
 from option_baskets.store.books import Books
@@ -237,11 +239,24 @@ class Shop:
             self.failures.append(result)
         return result is True
 
-    async def play(self) -> None:
-        """The session, tick by tick; handlers of one tick go side by side."""
+    async def adopt(self, user_id: str, file: BasketFile) -> None:
+        """Store the plans of a file as a user's."""
+        for account in file.accounts:
+            await self.books.save_account(user_id, account)
+        await self.books.save_basket(user_id, file.basket)
+        for strategy in file.strategies:
+            await self.books.save_strategy(user_id, strategy)
+        for allocation in file.allocations:
+            await self.books.save_allocation(user_id, allocation)
+
+    async def play(self, until: datetime | None = None) -> None:
+        """The session, tick by tick, or the ticks before an instant; handlers of one tick go side by side."""
         session = self.session
         await begin_session(self.trading(self.books, {}), session.starts)
         for at in instants(session, self.cadence.boundary):
+            if until is not None and at >= until:
+                await self.quiet()
+                return
             await self.clock.sleep_until(at)
             await asyncio.gather(
                 *(self._handled(event) for event in self.events(at) for _ in range(self.timers)),

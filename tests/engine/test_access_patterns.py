@@ -69,6 +69,7 @@ ASKED: dict[str, Callable[[Books], Awaitable[object]]] = {
     "runs_listed": lambda books: books.runs_listed(USER, day=DAY),
     "over_listed": lambda books: books.over_listed(USER, "straddle"),
     "active_runs": lambda books: books.active_runs(),
+    "holders": lambda books: books.holders(),
     "closed_runs": lambda books: books.closed_runs(USER, "straddle", before=instant("23:59"), most=20),
     "units": lambda books: books.units(USER, "income", "shared", DAY),
     "due_exits": lambda books: books.due_exits(instant("15:15")),

@@ -1,6 +1,7 @@
 """Shifts: many short-lived engines over one user's books do what one engine does in a day."""
 
 from dataclasses import replace
+from datetime import time
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import pytest
 from option_baskets.adapters.basket_file import parse_basket
 from option_baskets.adapters.clock import SimulatedClock, run_simulated
 from option_baskets.domain.run import Run
+from option_baskets.store.keys import shard_of
 from option_baskets.wiring import LOCAL_USER
-from tests.engine.shifts import Shop
+from tests.engine.shifts import SHARDS, Shop
 from tests.engine.tiny_day import (
     DAY,
     FACTS,
@@ -43,13 +45,7 @@ def by_shifts(days: Path, data: Path, basket: str, **how: Any) -> tuple[list[Run
         shops.append(shop)
         try:
             file = parse_basket("format = 1\n" + basket, FACTS.names)
-            for account in file.accounts:
-                await shop.books.save_account(LOCAL_USER, account)
-            await shop.books.save_basket(LOCAL_USER, file.basket)
-            for strategy in file.strategies:
-                await shop.books.save_strategy(LOCAL_USER, strategy)
-            for allocation in file.allocations:
-                await shop.books.save_allocation(LOCAL_USER, allocation)
+            await shop.adopt(LOCAL_USER, file)
             await shop.play()
             await shop.look_back(LOCAL_USER)
             return await shop.books.runs_on(LOCAL_USER, DAY)
@@ -112,3 +108,31 @@ def test_somebody_faster_at_every_third_commit_delays_and_loses_nothing(tmp_path
     assert run.status.is_over
     assert not any(position.open for position in run.positions)
     assert not shop.held
+
+
+def test_what_is_due_and_held_is_found_shard_by_shard(tmp_path: Path) -> None:
+    """Every user of every shard once, by whoever looks at that shard, and by nobody else."""
+    days = record(tmp_path / "days", QUIET)
+    file = parse_basket("format = 1\n" + SPREAD, FACTS.names)
+    users = [f"user-{number}" for number in range(12)]
+
+    async def main(clock: SimulatedClock) -> tuple[list[list[str]], list[list[str]]]:
+        (tmp_path / "data").mkdir()
+        shop = Shop(data=tmp_path / "data", days=days, clock=clock)
+        for user in users:
+            await shop.adopt(user, file)
+        due, holders = [], []
+        for shard in range(SHARDS):
+            part = shop.books.of_shard(shard)
+            due.append([each.user_id for each in await part.due(time(9, 20))])
+        await shop.play(until=instant("09:25"))
+        for shard in range(SHARDS):
+            holders.append(await shop.books.of_shard(shard).holders())
+        await shop.close()
+        return due, holders
+
+    for found in run_simulated(main, instant("09:00")):
+        assert sorted(user for part in found for user in part) == sorted(users)
+        assert [{shard_of(user, SHARDS) for user in part} for part in found if part] == [
+            {shard} for shard in range(SHARDS) if found[shard]
+        ]

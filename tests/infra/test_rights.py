@@ -15,7 +15,7 @@ from option_baskets.adapters.aws.item_clock import put_time
 from option_baskets.adapters.aws.table import DynamoTable
 from option_baskets.domain.events import EventType
 from option_baskets.domain.session import IST
-from option_baskets.engine.shift import CHECK, COMPARE, work_message
+from option_baskets.engine.messages import CHECK, COMPARE, work_message
 from option_baskets.ports import Message
 from option_baskets.store import codec
 from option_baskets.store.inbox import Inbox
@@ -62,7 +62,8 @@ async def platform(strict: Emulator) -> AsyncIterator[Platform]:
 
 
 def event(type_: EventType) -> dict[str, object]:
-    detail = {"type": type_.value, "at": NOW.isoformat(), "phase": "MARKET_OPEN", "priority": 1, "late": False}
+    tick = {"type": type_.value, "at": NOW.isoformat(), "phase": "MARKET_OPEN", "priority": 1, "late": False}
+    detail = {"event": tick, "shard": 0}
     return {"source": "option-baskets.timer", "detail-type": type_.value, "detail": detail}
 
 

@@ -10,11 +10,10 @@ from datetime import datetime
 
 from option_baskets.domain.cadence import Cadence, planned_until
 from option_baskets.domain.events import Event, EventType
-from option_baskets.domain.run import Run, RunStatus
 from option_baskets.engine.errand import on_errand, tick_id
+from option_baskets.engine.messages import CHECK, COMPARE, EVENING, MORNING, work_message
 from option_baskets.engine.quotes import refresh_quotes
 from option_baskets.engine.schedule import schedule_due
-from option_baskets.engine.shift import CHECK, COMPARE, EVENING, MORNING, work_message
 from option_baskets.engine.trading import Trading
 from option_baskets.ports import Message, Queue
 from option_baskets.store.inbox import Inbox
@@ -58,20 +57,15 @@ async def end_session(trading: Trading, at: datetime) -> None:
 
 async def _to_holders(trading: Trading, kind: str, at: datetime) -> None:
     """To every user with a run that has begun."""
-    users = sorted({run.user_id for run in _begun(await trading.books.active_runs())})
-    await send(trading, [work_message(kind, user_id, at) for user_id in users])
+    await send(trading, [work_message(kind, user_id, at) for user_id in await trading.books.holders()])
 
 
-async def sweep(queue: Queue, inbox: Inbox, until: datetime) -> int:
+async def sweep(queue: Queue, inbox: Inbox, until: datetime, shards: Iterable[int]) -> int:
     """Have somebody come for what was due by an instant and is not done: its wake-up was lost. How many there were."""
-    shards = await asyncio.gather(*(inbox.overdue(shard, until) for shard in range(inbox.shards)))
-    overdue = [message for messages in shards for message in messages]
+    found = await asyncio.gather(*(inbox.overdue(shard, until) for shard in shards))
+    overdue = [message for messages in found for message in messages]
     await queue.sent(overdue)
     return len(overdue)
-
-
-def _begun(runs: Iterable[Run]) -> Iterable[Run]:
-    return (run for run in runs if run.status is not RunStatus.SCHEDULED)
 
 
 async def send(trading: Trading, messages: list[Message]) -> None:

@@ -1,6 +1,7 @@
 """The schedule trigger: claim what is due in the next minutes, and queue each to fire at its exact instant."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, time, timedelta
 
@@ -28,8 +29,7 @@ async def schedule_due(trading: Trading, session: Session, event: Event, until: 
         minutes = [*_never_ticked(session, occupied), *minutes]
     for minute in minutes:
         if minute.time() in occupied:
-            for due in await trading.books.due(minute.time()):
-                await _claim(trading, session, due, snapshot)
+            await _claim_all(trading, session, await trading.books.due(minute.time()), snapshot)
     exits = await trading.books.occupied_exit_minutes(session.date)
     for minute in minutes:
         if minute.time() in exits:
@@ -40,6 +40,21 @@ def _never_ticked(session: Session, occupied: Iterable[time]) -> list[datetime]:
     """Entry minutes before the day's second tick or from its close on: no trigger looks ahead to them."""
     instants = [datetime.combine(session.date, moment, IST) for moment in occupied]
     return [instant for instant in instants if instant <= session.starts or instant >= session.close]
+
+
+async def _claim_all(trading: Trading, session: Session, every: Sequence[DueStrategy], snapshot: Snapshot) -> None:
+    """Claim them one after another, or where the store is far away some side by side."""
+    if trading.claims_at_once == 1:
+        for due in every:
+            await _claim(trading, session, due, snapshot)
+        return
+    room = asyncio.Semaphore(trading.claims_at_once)
+
+    async def claim(due: DueStrategy) -> None:
+        async with room:
+            await _claim(trading, session, due, snapshot)
+
+    await asyncio.gather(*map(claim, every))
 
 
 async def _claim(trading: Trading, session: Session, due: DueStrategy, snapshot: Snapshot) -> None:

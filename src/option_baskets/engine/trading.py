@@ -5,7 +5,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from option_baskets.domain.basket import BrokerAccount
 from option_baskets.domain.contract import Contract
@@ -19,12 +19,14 @@ from option_baskets.engine.desk import AccountKey, Desk
 from option_baskets.engine.guard import Guard
 from option_baskets.engine.rates import Rate
 from option_baskets.engine.runs import OpenRuns, RunKey
-from option_baskets.engine.screen import Screen
 from option_baskets.engine.standing import Standing
-from option_baskets.engine.valuation import Valuation
 from option_baskets.ports import Broker, Clock, MarketData, Queue
 from option_baskets.store.books import Books
 from option_baskets.store.records import Alert, Level
+
+if TYPE_CHECKING:
+    from option_baskets.engine.screen import Screen
+    from option_baskets.engine.valuation import Valuation
 
 LOG = logging.getLogger(__name__)
 
@@ -66,10 +68,10 @@ class Trading:
     pace: Pace = field(default_factory=Pace)
     far: Far = field(default_factory=Far)
     """How far from the last price the limit of an entry may lie."""
+    claims_at_once: int = 1
+    """Claims of due strategies under way at a time; more than one where each waits for a store that is far away."""
     units_fixed: date | None = None
     """The day whose units by policies this process has seen fixed."""
-    screen: Screen = field(default_factory=Screen)
-    """Which of the runs a stop check has to step."""
     session: Session | None = None
     """The session under way."""
     guard: Guard = field(default_factory=Guard)
@@ -83,7 +85,8 @@ class Trading:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _exits: dict[tuple[RunKey, str], asyncio.Lock] = field(default_factory=dict)
     _entries: dict[tuple[RunKey, str], asyncio.Lock] = field(default_factory=dict)
-    _valuation: Valuation | None = None
+    _screen: "Screen | None" = None
+    _valuation: "Valuation | None" = None
 
     def close_of_day(self) -> datetime:
         """The instant at which the session under way ends."""
@@ -102,8 +105,22 @@ class Trading:
         """The halt of the session under way that an instant lies in: nothing is entered, and exits are held."""
         return self.session.halt_at(instant) if self.session else None
 
-    def valued(self, snapshot: Snapshot) -> Valuation:
+    @property
+    def screen(self) -> "Screen":
+        """Which of the runs a stop check has to step.
+
+        What computes is imported where it is asked for: most functions of a deployment compute nothing.
+        """
+        if self._screen is None:
+            from option_baskets.engine.screen import Screen
+
+            self._screen = Screen()
+        return self._screen
+
+    def valued(self, snapshot: Snapshot) -> "Valuation":
         """The snapshot in numbers, computed where they are asked for; once for runs that share a snapshot."""
+        from option_baskets.engine.valuation import Valuation
+
         if self._valuation is None or self._valuation.snapshot is not snapshot:
             self._valuation = Valuation(facts=self.facts, snapshot=snapshot, session=self.session)
         return self._valuation

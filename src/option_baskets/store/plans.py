@@ -107,7 +107,7 @@ class Plans(Shelf):
     async def occupied_entry_minutes(self) -> tuple[time, ...]:
         """Minutes at which some strategy enters, ascending: one read a shard, no query."""
         minutes: set[str] = set()
-        for shard in range(self.shards):
+        for shard in self.watched:
             minutes |= set(await self._get(CONFIGURATIONS, keys.entry_register(shard), _EntryCounts) or ())
         return tuple(time.fromisoformat(minute) for minute in sorted(minutes))
 

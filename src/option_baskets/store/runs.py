@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 
 from option_baskets.domain.copies import copied
@@ -18,6 +18,13 @@ from option_baskets.store.shelf import CONFIGURATIONS, Shelf
 
 Minutes = tuple[time, ...]
 _AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Begun:
+    """As much of a run as says whether it has begun."""
+
+    status: RunStatus
 
 
 class Runs(Shelf):
@@ -83,7 +90,7 @@ class Runs(Shelf):
         moment ago may be missing.
         """
         runs: list[Run] = []
-        for each in range(self.shards) if shard is None else (shard,):
+        for each in self.watched if shard is None else (shard,):
             items = await self._items(CONFIGURATIONS, keys.active_runs(each), index=Index.ALLOCATIONS_BY_STRATEGY)
             for some in _batches(items):
                 runs += await self._still_active(some)
@@ -92,6 +99,21 @@ class Runs(Shelf):
     async def _still_active(self, items: Sequence[Item]) -> list[Run]:
         found = await asyncio.gather(*(self._get(CONFIGURATIONS, (item.pk, item.sk), Run) for item in items))
         return [run for run in found if run is not None and not run.status.is_over]
+
+    async def holders(self) -> list[str]:
+        """Users with a run that has begun and is not over, sorted: one query a shard and its pages, and nothing more.
+
+        By an index, which may lag by a moment: who holds something holds it for minutes.
+        """
+        shards = await self._of_shards(keys.active_runs, Index.ALLOCATIONS_BY_STRATEGY)
+        return sorted(
+            {
+                item.pk
+                for items in shards
+                for item in items
+                if codec.decode(item.body, _Begun).status is not RunStatus.SCHEDULED
+            }
+        )
 
     async def open_runs(self, user_id: str) -> list[Run]:
         """One user's runs that are not over, sorted by id; found and read as ``active_runs`` are."""
@@ -131,7 +153,7 @@ class Runs(Shelf):
     async def occupied_exit_minutes(self, day: date) -> Minutes:
         """Minutes of the day at which some run may exit, ascending: one read a shard, no query."""
         minutes: set[str] = set()
-        for shard in range(self.shards):
+        for shard in self.watched:
             minutes |= set(await self._get(CONFIGURATIONS, keys.exit_register(day, shard), tuple[str, ...]) or ())
         return tuple(time.fromisoformat(minute) for minute in sorted(minutes))
 

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import TypeVar
+from copy import copy
+from typing import Self, TypeVar
 
 from option_baskets.domain.errors import Conflict
 from option_baskets.ports import Index, Item, Table, TableName, Write
@@ -29,8 +30,16 @@ class Shelf:
     def __init__(self, table: Table, *, shards: int = 1, health: Health | None = None) -> None:
         self.table = table
         self.shards = shards
+        self.watched: tuple[int, ...] = tuple(range(shards))
+        """The shards whose schedules and open runs are looked for; all of them, or what ``of_shard`` says."""
         self.health = health or Health()
         self._decoded: dict[tuple[str, str], tuple[bytes, object]] = {}
+
+    def of_shard(self, shard: int) -> Self:
+        """The same shelf, which finds what is due and open of this shard's users only."""
+        part = copy(self)
+        part.watched = (shard,)
+        return part
 
     async def commit(self, *writes: Write) -> None:
         """All of the writes or none, durably. Raises Conflict where an expected version does not hold."""
@@ -65,9 +74,9 @@ class Shelf:
                 return items
 
     async def _of_shards(self, partition: Callable[[int], str], index: Index) -> list[list[Item]]:
-        """Every page of an index's partition of each shard; the shards are asked at once."""
+        """Every page of an index's partition of each shard that is watched; the shards are asked at once."""
         return await asyncio.gather(
-            *(self._items(CONFIGURATIONS, partition(shard), index=index) for shard in range(self.shards))
+            *(self._items(CONFIGURATIONS, partition(shard), index=index) for shard in self.watched)
         )
 
     def _decode(self, item: Item, type_: type[T]) -> T:
