@@ -20,11 +20,11 @@ from option_baskets.domain.order import Intent
 from option_baskets.domain.risk import Approved
 from option_baskets.engine.desk import AccountKey
 from option_baskets.engine.entry import enter
-from option_baskets.engine.errand import TICK, carried, on_errand
+from option_baskets.engine.errand import TICK, on_errand
 from option_baskets.engine.gate import Gate
 from option_baskets.engine.kills import look
 from option_baskets.engine.losses import carry_over
-from option_baskets.engine.messages import ENTER_RUN, EXIT_RUN
+from option_baskets.engine.messages import AHEAD, ENTER_RUN, EXIT_RUN
 from option_baskets.engine.overnight import hand_on, settle_expired, take_over
 from option_baskets.engine.reconcile import noticed, reconcile_all
 from option_baskets.engine.recovery import recover
@@ -36,27 +36,11 @@ from option_baskets.store.leases import Lease, Leases
 
 LOG = logging.getLogger(__name__)
 
-CHECK = "check"
-"""Look at every rule of the user."""
-COMPARE = "compare"
-"""And compare the accounts with their brokers."""
-LOOK = "look"
-"""A kill switch was thrown or released, or a strategy is to be left."""
-MORNING, EVENING = "morning", "evening"
-"""A session begins, or has ended, with something held."""
-
-AHEAD = timedelta(seconds=10)
-"""What is due so soon is waited for instead of ending the shift before it."""
 LOOK_EVERY = timedelta(seconds=0.25)
 """How often the inbox is read while something is under way."""
 _MINUTE = timedelta(minutes=1)
 
 Matching = Callable[[datetime], Awaitable[None]]
-
-
-def work_message(kind: str, user_id: str, at: datetime) -> Message:
-    """Work of a user at an instant, once an instant."""
-    return Message(id=f"{kind}-{at:%Y%m%dT%H%M%S%f}", at=at, kind=kind, body={"user_id": user_id, **carried()})
 
 
 @dataclass(slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from option_baskets.domain.basket import BrokerAccount
 from option_baskets.domain.connection import ConnectionTest
 from option_baskets.domain.session import IST, Session
 from option_baskets.engine.connections import BrokerConnections
-from option_baskets.engine.shift import LOOK, work_message
+from option_baskets.engine.messages import LOOK, work_message
 from option_baskets.lambdas.running import flush, loop, opened
 from option_baskets.lambdas.traced import traced
 from option_baskets.store.installation import cursor_key

@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.metrics import Metrics, MetricUnit
 
@@ -11,9 +12,11 @@ from option_baskets.cloud import Cloud
 from option_baskets.domain.events import Event
 from option_baskets.domain.order import Order, OrderState
 from option_baskets.engine.errand import errand
-from option_baskets.engine.trading import Trading
 from option_baskets.ports import Clock, Put, TableName, Write
 from option_baskets.store import codec
+
+if TYPE_CHECKING:
+    from option_baskets.engine.trading import Trading
 
 LOG = logging.getLogger(__name__)
 
@@ -55,7 +58,7 @@ class Measured:
                 case ["RISK"] if write.item.version == 1:
                     self._count("Refusals")
 
-    def over(self, trading: Trading) -> None:
+    def over(self, trading: "Trading") -> None:
         """A shift has ended."""
         self._count("UnknownOrders", sum(each.state is OrderState.UNKNOWN for each in trading.desk.orders.values()))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from option_baskets.adapters.aws.wake import message_of
 from option_baskets.cloud import Cloud
-from option_baskets.engine.shift import AHEAD
+from option_baskets.engine.messages import AHEAD
 from option_baskets.lambdas.running import run
 
 LOG = logging.getLogger(__name__)
