@@ -145,7 +145,7 @@ async def books(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         await books.save_account(USER, BrokerAccount(id=account))
     for name in ("straddle", "condor"):
         await books.save_strategy(USER, strategy(name))
-        await books.claim(run(plan=strategy(name)))
+        await books.claim(replace(run(plan=strategy(name)), status=RunStatus.ACTIVE))
         for account in ("zerodha-1", "angel-1"):
             await books.save_allocation(USER, allocation(name, account))
     at = instant("09:20")
