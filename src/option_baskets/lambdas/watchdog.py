@@ -7,7 +7,7 @@ timers at once emit the same ticks, which changes nothing.
 import logging
 import os
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from option_baskets.cloud import Cloud
@@ -41,14 +41,14 @@ def handler(event: Mapping[str, Any], context: object) -> Mapping[str, str]:
 async def _seen_to(cloud: Cloud, machine: str, at: datetime, *, is_start: bool) -> str:
     day = at.date()
     if is_start:
-        return await _started(cloud, machine, day, day.isoformat()) or ""
+        return await _started(cloud, machine, at, day.isoformat()) or ""
     session = cloud.session_on(day)
     if session is None or not await is_dead(cloud, session, at):
         return ""
     LOG.error("the timer of %s is dead; another is started", day)
     for number in range(1, _MOST_STARTS):
         name = day.isoformat() if number == 1 else f"{day}-{number}"
-        if (started := await _started(cloud, machine, day, name)) is not None:
+        if (started := await _started(cloud, machine, at, name)) is not None:
             measured().restarted()
             return started
     raise Unavailable(f"the timer of {day} was started {_MOST_STARTS} times already")
@@ -64,10 +64,13 @@ async def is_dead(cloud: Cloud, session: Session, at: datetime) -> bool:
     return done is None or done < due[-1]
 
 
-async def _started(cloud: Cloud, machine: str, day: date, name: str) -> str | None:
-    """The execution's name; None: there was one of that name."""
+async def _started(cloud: Cloud, machine: str, at: datetime, name: str) -> str | None:
+    """The execution's name; None: there was one of that name.
+
+    The input says when it was asked for: with the same name and input AWS answers a second start as if it were one.
+    """
     states = await cloud.service("stepfunctions")
-    state = codec.encode({"date": day.isoformat()}).decode()
+    state = codec.encode({"date": at.date().isoformat(), "asked": at.isoformat()}).decode()
     try:
         await states.call("start_execution", stateMachineArn=machine, name=name, input=state)
     except Unavailable as error:
