@@ -7,7 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
@@ -94,11 +94,14 @@ class Desk:
     def api(self, *words: object) -> Any:
         return json.loads(self.does("api", *words))
 
-    def waits(self, *words: object) -> Result:
-        """A command that waits for the engine, while the market goes on."""
+    def waits(self, *words: object, until: Callable[[], Coroutine[Any, Any, object]]) -> Result:
+        """A command that waits for the engine; the market goes on once what it asks for is stored."""
         with ThreadPoolExecutor(1) as pool:
             running = pool.submit(self.types, *words)
-            for _ in range(400):
+            for _ in range(20_000):
+                if running.done() or self.server.ask(until):
+                    break
+            for _ in range(600):
                 if running.done():
                     break
                 self.server.later(timedelta(seconds=1))
@@ -278,7 +281,7 @@ def test_an_operation_is_asked_with_its_path_query_headers_and_body(desk: Desk, 
     assert with_etag.startswith("200 OK\n")
     assert 'etag: "1"' in with_etag
     how = ("api", "replace_basket", "--basket-id", made["id"], "--body", f"@{changed}")
-    assert "stored version is" in desk.fails(*how)
+    assert "Missing option '--if-match'" in desk.types(*how).stderr
     assert json.loads(desk.does(*how, "--if-match", '"1"'))["version"] == 2
     assert "changed meanwhile" in desk.fails(*how, "--if-match", '"1"')
     from_stdin = ("api", "replace_basket", "--basket-id", made["id"], "--if-match", '"2"', "--body", "-")
@@ -564,9 +567,11 @@ def test_a_script_drives_a_day_from_the_file_to_the_audit(trader: Desk, tmp_path
     in_use = trader.fails("push", path)
     assert f"used by run {run['id']}" in in_use
 
-    killed = trader.waits("kill", "--basket", "Straddle", "--reason", "enough")
+    books, me = trader.server.platform.books, trader.person.id
+    words = ("kill", "--basket", "Straddle", "--reason", "enough")
+    killed = trader.waits(*words, until=lambda: books.kills_of(me))
     assert killed.exit_code == 0, killed.output
-    assert "basket straddle is killed" in killed.stdout
+    assert f"until baskets arm --basket straddle --server {trader.server.url}" in killed.stdout
     assert "zerodha-1: 2 open positions" in killed.stdout
     assert "flat: nothing is open" in killed.stdout
     assert "enough" in trader.does("kill", "--status")
@@ -605,7 +610,9 @@ def test_a_strategy_is_left_by_hand(trader: Desk, tmp_path: Path) -> None:
     trader.does("push", file_of(tmp_path, STRADDLE))
     assert "nothing of straddle.0920-straddle is open" in trader.does("exit", "--strategy", "0920 Straddle")
     trader.server.until("09:20:05")
-    left = trader.waits("exit", "--strategy", "0920 straddle", "--reason", "results")
+    books, me = trader.server.platform.books, trader.person.id
+    words = ("exit", "--strategy", "0920 straddle", "--reason", "results")
+    left = trader.waits(*words, until=lambda: books.leave_of(me, "straddle.0920-straddle"))
     assert left.exit_code == 0, left.output
     assert "straddle.0920-straddle is left, by hand" in left.stdout
     assert "flat" in left.stdout

@@ -60,9 +60,8 @@ async def throw(
     body = {"scope": scope, "reason": reason} | ({"id": name} if name else {})
     answer = await api.ask("POST", SWITCHES, body=wire(body))
     path = answer.headers["Location"]
-    console.print(
-        f"[bold]{_what(subject)} is killed[/]: nothing is entered there until baskets arm {option_of(subject)}"
-    )
+    back = f"baskets arm {option_of(subject)} --server {api.server}"
+    console.print(f"[bold]{_what(subject)} is killed[/]: nothing is entered there until {back}", highlight=False)
 
     async def look() -> tuple[bool, Left]:
         kill = await api.get(quote(path, safe="/~%"))
