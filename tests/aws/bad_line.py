@@ -16,43 +16,45 @@ from aiohttp import ClientSession, TCPConnector, web
 
 _TARGET = "X-Amz-Target"
 _COMMIT = "DynamoDB_20120810.TransactWriteItems"
-_SENDING = {"AmazonSQS.SendMessageBatch"}
+_SENDING = "AmazonSQS.SendMessageBatch"
 _OF_VERSION = b"#version = :version"
 _OF_THE_EXCHANGE = b"paper-exchange"
 
 
 @dataclass(kw_only=True)
-class BadLine:
-    """What goes wrong may be changed at any time; ``counts`` says what did."""
+class Trouble:
+    """What goes wrong for one user, and in ``counts`` how often it did."""
 
-    beyond: str
-    """The address of AWS."""
     conflicts_every: int = 0
     """Of the commits of items that have a version, every so many finds that somebody else was faster; 0: none."""
     sends: int = 1
-    """How often a message arrives that was sent once."""
-    kills: int = 0
-    """So many times the process that hands an order to the exchange is killed with the order in hand."""
+    """How often a wake-up arrives that was sent once."""
+    kills_at: int = 0
+    """The order, counted over the day, with which in hand the process is killed that hands it to the exchange."""
     counts: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(kw_only=True)
+class BadLine:
+    """``troubles`` are by user; whom nothing is said of has none."""
+
+    beyond: str
+    """The address of AWS."""
+    troubles: dict[str, Trouble] = field(default_factory=dict)
     address: str = ""
 
     async def pass_on(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         target = request.headers.get(_TARGET, "")
-        if target == _COMMIT:
-            if self.kills and _OF_THE_EXCHANGE in body:
-                self.kills -= 1
-                self.counts["killed"] += 1
-                os.kill(_other_end(request), signal.SIGKILL)
-                return web.Response(status=500)
-            if self.conflicts_every and _OF_VERSION in body:
-                self.counts["versioned"] += 1
-                if self.counts["versioned"] % self.conflicts_every == 0:
-                    self.counts["conflicts"] += 1
-                    return _conflict(body)
-        for _ in range(self.sends - 1 if target in _SENDING else 0):
-            await self._sent(request, body)
-            self.counts["sent again"] += 1
+        for user, trouble in self.troubles.items():
+            if user.encode() not in body:
+                continue
+            if target == _COMMIT and (failed := _failed(trouble, request, body)) is not None:
+                return failed
+            if target == _SENDING:
+                for _ in range(trouble.sends - 1):
+                    trouble.counts["sent again"] += 1
+                    await self._sent(request, body)
         return await self._sent(request, body)
 
     async def _sent(self, request: web.Request, body: bytes) -> web.Response:
@@ -82,6 +84,22 @@ class BadLine:
     def variables(self) -> dict[str, str]:
         """By which functions find it."""
         return {"AWS_ENDPOINT_URL_DYNAMODB": self.address, "AWS_ENDPOINT_URL_SQS": self.address}
+
+
+def _failed(trouble: Trouble, request: web.Request, body: bytes) -> web.Response | None:
+    """The answer to a commit that does not get through; None: it does."""
+    if _OF_THE_EXCHANGE in body:
+        trouble.counts["orders"] += 1
+        if trouble.counts["orders"] == trouble.kills_at:
+            trouble.counts["killed"] += 1
+            os.kill(_other_end(request), signal.SIGKILL)
+            return web.Response(status=500)
+    elif trouble.conflicts_every and _OF_VERSION in body:
+        trouble.counts["versioned"] += 1
+        if trouble.counts["versioned"] % trouble.conflicts_every == 0:
+            trouble.counts["conflicts"] += 1
+            return _conflict(body)
+    return None
 
 
 def _conflict(body: bytes) -> web.Response:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from option_baskets.adapters.feeds.stored import Chain, StoredFeed, chain_of, pu
 from option_baskets.cloud import BLIND_AFTER, UNDERLYINGS
 from option_baskets.domain.order import Order
 from option_baskets.domain.run import LegPosition, Run
-from option_baskets.domain.session import Session, at, contract_close, session_on
+from option_baskets.domain.session import Session, contract_close, session_on
 from option_baskets.engine.rates import Rate
 from option_baskets.engine.report import record_of
 from option_baskets.engine.trading import Pace
@@ -25,11 +25,10 @@ from option_baskets.store.books import Books
 from option_baskets.wiring import LOCAL_USER, Embedded, Market, play
 
 FACTS = load()
-DAY = date(2025, 10, 21)
-"""Diwali: traded from 13:45 to 14:45."""
-SEED = 2
 NEAR = 400
 """Points from the spot at which the day begins; strikes farther away are left out."""
+MINUTES = 20
+"""Of the session that have prices of their own; all that is traded is over by then."""
 _MINUTE = timedelta(minutes=1)
 
 BASKET = """
@@ -46,20 +45,20 @@ id = "two"
 name = "Straddle"
 underlying = "NIFTY"
 special_sessions = true
-entry = "13:50"
-exit = "14:00"
+entry = "{straddle_entry}"
+exit = "{straddle_exit}"
   [[strategies.legs]]
   id = "call"
   side = "SELL"
   type = "CE"
-  strike = { rule = "atm" }
-  stop = { percent = 25 }
+  strike = {{ rule = "atm" }}
+  stop = {{ percent = 25 }}
   [[strategies.legs]]
   id = "put"
   side = "SELL"
   type = "PE"
-  strike = { rule = "atm" }
-  stop = { percent = 25 }
+  strike = {{ rule = "atm" }}
+  stop = {{ percent = 25 }}
   [[strategies.allocations]]
   account = "one"
   lots = 2
@@ -70,50 +69,59 @@ exit = "14:00"
 name = "Spread"
 underlying = "NIFTY"
 special_sessions = true
-entry = "13:55"
-exit = "13:59"
+entry = "{spread_entry}"
+exit = "{spread_exit}"
   [[strategies.legs]]
   id = "short"
   side = "SELL"
   type = "CE"
-  strike = { rule = "atm" }
+  strike = {{ rule = "atm" }}
   [[strategies.legs]]
   id = "wing"
   side = "BUY"
   type = "CE"
-  strike = { rule = "of_leg", leg = "short", points = 100 }
+  strike = {{ rule = "of_leg", leg = "short", points = 100 }}
   [[strategies.allocations]]
   account = "one"
   lots = 1
 """
-"""Two strategies, three allocations. The index falls at 13:52: the put's stop is hit, and the call is held to 14:00."""
-OVER = time(14, 1)
-"""Nothing is open any more."""
+"""Two strategies, three allocations."""
 
 
-def session() -> Session:
-    found = session_on(FACTS, DAY)
-    assert found is not None
-    return found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Day:
+    """A session of an hour in a simulated market that falls between the entries, so that the puts' stops are hit."""
+
+    date: date
+    seed: int
+
+    @property
+    def session(self) -> Session:
+        found = session_on(FACTS, self.date)
+        assert found is not None
+        return found
+
+    def minute(self, number: int) -> datetime:
+        """So many minutes after the open."""
+        return self.session.open + number * _MINUTE
+
+    def plans(self) -> BasketFile:
+        instants = {"straddle_entry": 5, "spread_entry": 10, "spread_exit": 14, "straddle_exit": 15}
+        text = BASKET.format_map({name: f"{self.minute(number):%H:%M}" for name, number in instants.items()})
+        return parse_basket(text, FACTS.names)
+
+    async def chains(self) -> list[Chain]:
+        """Prices of the first expiry near the money: of every minute of ``MINUTES``, and of both ends of the day."""
+        feed = SimulatedFeed(FACTS, seed=self.seed, underlyings=["NIFTY"])
+        first = chain_of(await feed.snapshot(self.session.open), "NIFTY")
+        assert first.spot is not None
+        instants = (self.session.starts, *map(self.minute, range(MINUTES)), self.session.close)
+        return [_near(chain_of(await feed.snapshot(instant), "NIFTY"), first.spot.last) for instant in instants]
 
 
-def instant(text: str) -> datetime:
-    return at(DAY, time.fromisoformat(text))
-
-
-def plans() -> BasketFile:
-    return parse_basket(BASKET, FACTS.names)
-
-
-async def chains() -> list[Chain]:
-    """Prices of the first expiry near the money: every minute until everything is over, and at both ends of the day."""
-    feed = SimulatedFeed(FACTS, seed=SEED, underlyings=["NIFTY"])
-    day = session()
-    first = chain_of(await feed.snapshot(day.windows[0].open), "NIFTY")
-    assert first.spot is not None
-    minutes = [day.windows[0].open + number * _MINUTE for number in range(18)]
-    found = [chain_of(await feed.snapshot(minute), "NIFTY") for minute in (day.starts, *minutes, day.close)]
-    return [_near(chain, first.spot.last) for chain in found]
+MUHURAT_2023 = Day(date=date(2023, 11, 12), seed=2)
+MUHURAT_2024 = Day(date=date(2024, 11, 1), seed=4)
+MUHURAT_2025 = Day(date=date(2025, 10, 21), seed=2)
 
 
 def _near(chain: Chain, spot: Decimal) -> Chain:
@@ -140,9 +148,9 @@ class Outcome:
     profits: tuple[tuple[Any, ...], ...]
 
 
-async def outcome(books: Books, user_id: str) -> Outcome:
+async def outcome(books: Books, user_id: str, day: Day) -> Outcome:
     accounts = {account.id: account for account in await books.accounts(user_id)}
-    record = await record_of(books, FACTS, accounts, user_id=user_id, day=DAY)
+    record = await record_of(books, FACTS, accounts, user_id=user_id, day=day.date)
     runs = [each.run for each in record.runs]
     orders = [(run, order) for run in runs for order in await books.orders_of_run(user_id, run.id)]
     fills = [(run, fill) for run in runs for fill in await books.fills_of_run(user_id, run.id)]
@@ -189,9 +197,9 @@ def _minute(instant: datetime | None) -> str:
 # ---------------------------------------------------------------- in one process
 
 
-def embedded(folder: Path, stored: Sequence[Chain]) -> Outcome:
+def embedded(folder: Path, day: Day, stored: Sequence[Chain]) -> Outcome:
     """The day in one process with a disk: the same prices, fills and limits."""
-    day = session()
+    session = day.session
 
     async def main(clock: SimulatedClock) -> Outcome:
         prices = SqliteTable.open(folder / "prices.db", now=clock.now, threaded=False, durable=False)
@@ -202,7 +210,7 @@ def embedded(folder: Path, stored: Sequence[Chain]) -> Outcome:
                 feed=StoredFeed(prices, UNDERLYINGS),
                 fills=QuotedFills(),
                 is_trading=lambda contract, moment: (
-                    day.is_open(moment) and moment < contract_close(FACTS, day, contract.expiry)
+                    session.is_open(moment) and moment < contract_close(FACTS, session, contract.expiry)
                 ),
             ),
             clock=clock,
@@ -213,11 +221,11 @@ def embedded(folder: Path, stored: Sequence[Chain]) -> Outcome:
             pace=Pace(blind_after=BLIND_AFTER),
         )
         try:
-            await machine.adopt([plans()])
-            await play(machine, [day])
-            return await outcome(machine.books, LOCAL_USER)
+            await machine.adopt([day.plans()])
+            await play(machine, [session])
+            return await outcome(machine.books, LOCAL_USER, day)
         finally:
             await machine.close()
             await prices.close()
 
-    return run_simulated(main, day.starts)
+    return run_simulated(main, session.starts)

@@ -6,10 +6,7 @@ for takes no time; whatever a test waits for is a condition and never a span.
 
 import asyncio
 import json
-import os
-import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,8 +15,9 @@ from typing import Any
 import httpx
 import pytest
 
+from infra.entry_points import QueueName
 from infra.environments import Environment, read
-from infra.local_deployment import LOCAL, OUT, Emulator, deploy
+from infra.local_deployment import Emulator
 from option_baskets.adapters.aws.dynamo import Dynamo
 from option_baskets.adapters.aws.item_clock import put_time
 from option_baskets.adapters.aws.table import DynamoTable
@@ -34,7 +32,7 @@ from option_baskets.store.books import Books
 from option_baskets.store.inbox import Inbox
 from option_baskets.store.leases import Leases
 from option_baskets.store.records import TickState
-from tests.contract.engines import PATIENCE, free_port, missing, started
+from tests.aws.bad_line import BadLine
 
 ENVIRONMENT = read()["dev"]
 CADENCE = load_cadence()
@@ -50,19 +48,6 @@ _SECOND = timedelta(seconds=1)
 _CHAINS_A_COMMIT = 20
 
 
-def absent() -> str:
-    """Why the platform cannot be deployed here; empty if it can."""
-    if why := missing():
-        return why
-    if os.environ.get("DYNAMODB_LOCAL_DIR"):
-        return "DynamoDB Local is DynamoDB alone; unset DYNAMODB_LOCAL_DIR"
-    if not (OUT / f"{ENVIRONMENT.trading_stack}.template.json").exists():
-        return f"no templates in {OUT}; make synth makes them"
-    if not (LOCAL / "code").exists():
-        return f"no packages in {LOCAL}; make aws-packages makes them"
-    return ""
-
-
 @dataclass(kw_only=True)
 class Deployed:
     """What a test sees of it: its services as anybody with credentials, its tables, and the time it leads."""
@@ -71,6 +56,8 @@ class Deployed:
     bus_address: str
     outputs: Mapping[str, str]
     dynamo: Dynamo
+    line: BadLine
+    """Between the functions and DynamoDB and SQS; a test sees both without it."""
     environment: Environment = ENVIRONMENT
     clients: dict[str, Any] = field(default_factory=dict)
     now: datetime | None = None
@@ -111,13 +98,17 @@ class Deployed:
         await self.table.commit([put_time(at)])
         self.now = at
 
-    async def tick_by_tick(self, session: Session, until: datetime) -> None:
-        """Lead the time to every boundary after now up to an instant, each once all of the one before is done."""
+    async def tick_by_tick(self, session: Session, until: datetime, *, orderly: bool = True) -> None:
+        """Lead the time to every boundary after now up to an instant, each once all of the one before is done.
+
+        Args:
+            orderly: nothing goes wrong; otherwise what is left over of a minute is not waited for.
+        """
         for at in instants(session, CADENCE.boundary, after=self.now):
             if at > until:
                 return
             await self.lead(at)
-            await self.done(session)
+            await (self.done(session) if orderly else self.at_rest(session))
 
     async def jump(self, session: Session, to: datetime) -> None:
         """Lead the time over ticks at which nothing is due, to a boundary."""
@@ -128,11 +119,41 @@ class Deployed:
 
     async def done(self, session: Session) -> None:
         """Return once everything that is due by now was done: ticks, what the bus delivered, messages, shifts."""
+        await self._dispatched(session)
+        assert self.now is not None
+        await self.met(self.is_quiet, f"what is due by {self.now:%H:%M} was done")
+
+    async def at_rest(self, session: Session) -> None:
+        """Return once the ticks are emitted, and nobody does anything nor will before the next: done or not."""
+        await self._dispatched(session)
+        seen = 0
+
+        async def is_at_rest() -> bool:
+            nonlocal seen
+            seen = seen + 1 if await self._nobody_works() else 0
+            return seen > 1  # between being received and being worked on a message is nowhere for a moment
+
+        await self.met(is_at_rest, "nobody works any more")
+
+    async def _dispatched(self, session: Session) -> None:
         assert self.now is not None
         due = max(at for at in instants(session, CADENCE.boundary) if at <= self.now)
         await self.met(lambda: self.is_marked(session, due), f"the tick of {due:%H:%M} was emitted")
         await self.met(self.is_delivered, "what the bus brought was worked off")
-        await self.met(self.is_quiet, f"what is due by {self.now:%H:%M} was done")
+
+    async def _nobody_works(self) -> bool:
+        if {self.environment.named(name) for name in QueueName} & set((await self.bus())["running"]):
+            return False
+        if [name for name in QueueName if await self.visible(name)]:
+            return False
+        return not [user for user in await self.users() if await self.leases.holder(user)]
+
+    async def visible(self, queue: str) -> int:
+        """Messages in a queue that wait for nothing."""
+        url = (await self.call("sqs", "get_queue_url", QueueName=self.environment.named(queue)))["QueueUrl"]
+        name = "ApproximateNumberOfMessages"
+        found = await self.call("sqs", "get_queue_attributes", QueueUrl=url, AttributeNames=[name])
+        return int(found["Attributes"][name])
 
     async def met(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
         """Return once it is. Market time creeps on where somebody waits for it."""
@@ -151,11 +172,12 @@ class Deployed:
         return any(mark.tick.at == at and mark.state is TickState.DONE for mark in marks)
 
     async def is_delivered(self) -> bool:
-        return (await self.bus())["under_way"] == 0
+        return bool((await self.bus())["under_way"] == 0)
 
-    async def bus(self) -> Mapping[str, int]:
+    async def bus(self) -> Mapping[str, Any]:
+        """What the emulator's launcher tells."""
         async with httpx.AsyncClient() as client:
-            counts: dict[str, int] = (await client.get(self.bus_address)).json()
+            counts: dict[str, Any] = (await client.get(self.bus_address)).json()
             return counts
 
     async def is_quiet(self) -> bool:
@@ -212,11 +234,21 @@ class Deployed:
         told = await self.invoke("watchdog", {"reason": "start", "at": at.strftime("%Y-%m-%dT%H:%M:%SZ")})
         return await self.execution(told["started"]) if told["started"] else None
 
+    async def start_another_timer(self, session: Session) -> str:
+        """Beside the first, as the watchdog does where that one seems dead."""
+        name, state = f"{session.date}-2", codec.encode({"date": f"{session.date}"}).decode()
+        arn = await self._timer()
+        await self.call("stepfunctions", "start_execution", stateMachineArn=arn, name=name, input=state)
+        return await self.execution(name)
+
     async def execution(self, name: str) -> str:
         """The ARN of an execution of the timer."""
+        return f"{(await self._timer()).replace(':stateMachine:', ':execution:')}:{name}"
+
+    async def _timer(self) -> str:
         machines = (await self.call("stepfunctions", "list_state_machines"))["stateMachines"]
         (arn,) = (each["stateMachineArn"] for each in machines if each["name"] == self.environment.named("timer"))
-        return f"{arn.replace(':stateMachine:', ':execution:')}:{name}"
+        return str(arn)
 
     async def ended(self, execution: str) -> str:
         """The status with which an execution ends."""
@@ -229,54 +261,3 @@ class Deployed:
 
         await self.met(is_over, "the timer has ended")
         return status
-
-
-@contextmanager
-def emulator(folder: Path) -> Iterator[tuple[Emulator, str]]:
-    """An empty AWS, and where its bus tells what it does."""
-    port = free_port()
-    with started(folder, LAUNCHER, BUS_PORT=str(port), SFN_WAIT_SCALE="0") as engine:
-        yield Emulator(endpoint=engine.endpoint, region=ENVIRONMENT.region), f"http://127.0.0.1:{port}"
-
-
-@asynccontextmanager
-async def deployed(folder: Path, variables: Mapping[str, str] | None = None) -> AsyncIterator[Deployed]:
-    """Deploy, and take it down with everything in it.
-
-    Args:
-        variables: of every function, besides those that make time led and prices stored.
-    """
-    with emulator(folder) as (emulated, bus_address):
-        outputs = await asyncio.to_thread(
-            deploy,
-            emulated,
-            ENVIRONMENT,
-            packages=_packages(folder),
-            variables={
-                "OPTION_BASKETS_TIME": "led",
-                "OPTION_BASKETS_MARKET": "stored",
-                "PYTHONPATH": os.pathsep.join(str(LOCAL / layer / "python") for layer in ("events", "api")),
-                **(variables or {}),
-            },
-        )
-        dynamo = await Dynamo.open(region=emulated.region, endpoint=emulated.endpoint, patience=PATIENCE)
-        try:
-            platform = Deployed(emulator=emulated, bus_address=bus_address, outputs=outputs, dynamo=dynamo)
-            await platform.silence_schedules()
-            await platform.point_to_sockets()
-            yield platform
-        finally:
-            await dynamo.close()
-
-
-def _packages(folder: Path) -> Path:
-    """The packaged code, and layers that are empty: the emulator would unpack 110 MB for each process it starts.
-
-    The same layers are found where they were made, by ``PYTHONPATH``.
-    """
-    place = folder / "packages"
-    shutil.copytree(LOCAL / "code", place / "code")
-    for layer in ("events", "api"):
-        (place / layer).mkdir()
-        (place / layer / "NOTE").write_text("in PYTHONPATH\n", encoding="utf-8")
-    return place

@@ -1,6 +1,5 @@
 """From a registration to the history of a closed day on the deployed platform: it ends as the day of one process."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -8,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from option_baskets.adapters.feeds.stored import Chain
 from option_baskets.domain.cadence import events_at, instants
 from option_baskets.domain.run import RunStatus
-from tests.aws import day
-from tests.aws.day import DAY, Outcome
-from tests.aws.deployed import CADENCE, Deployed, deployed
+from tests.aws.conftest import Stage
+from tests.aws.day import MINUTES, Outcome, embedded, outcome
+from tests.aws.day import MUHURAT_2023 as DAY
+from tests.aws.deployed import CADENCE, Deployed
 from tests.aws.person import Json, Person, registered
-
-pytestmark = pytest.mark.usefixtures("deployable")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,57 +44,48 @@ class Played:
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory, deployable: None) -> Played:
-    return asyncio.run(_played(tmp_path_factory))
+def played(stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Played:
+    chains = stage.play(DAY.chains())
+    found = stage.play(_played(stage.platform, chains))
+    return Played(embedded=embedded(tmp_path_factory.mktemp("one"), DAY, chains), **found)
 
 
-async def _played(folders: pytest.TempPathFactory) -> Played:
-    session, chains = day.session(), await day.chains()
-    async with deployed(folders.mktemp("aws")) as platform:
-        await platform.lead(session.starts)
-        await platform.store(chains)
-        async with registered(platform, "ann@example.org") as ann, registered(platform, "bob@example.org") as bob:
-            await ann.make(day.plans())
-            async with ann.listening(), bob.listening():
-                execution = await platform.start_timer(session)
-                assert execution is not None
-                again = await platform.start_timer(session)
-                await platform.done(session)
-                await platform.jump(session, session.open)
-                await platform.tick_by_tick(session, day.instant(f"{day.OVER:%H:%M}"))
-                await platform.jump(session, session.close)
-                ended = await platform.ended(execution)
-                await platform.met(lambda: _has_heard_all(ann), "the live stream has told of everything")
-            found = await _seen(platform, ann, bob)
-            outcomes = [await day.outcome(platform.books, each.id) for each in (ann, bob)]
-            told = {type_: ann.told(type_) for type_ in ("order", "fill", "run", "tick")}
-    embedded = await asyncio.to_thread(day.embedded, folders.mktemp("one"), chains)
-    return Played(
-        embedded=embedded,
-        outcome=outcomes[0],
-        of_nobody=outcomes[1],
-        timer=ended,
-        again=again,
-        told=told,
-        told_to_another=sorted({message["type"] for message in bob.messages}),
-        **found,
-    )
+async def _played(platform: Deployed, chains: Sequence[Chain]) -> Mapping[str, Any]:
+    session = DAY.session
+    before = (await platform.bus())["delivered"]
+    await platform.lead(session.starts)
+    await platform.store(chains)
+    async with registered(platform, "ann@example.org") as ann, registered(platform, "bob@example.org") as bob:
+        await ann.make(DAY.plans())
+        async with ann.listening(), bob.listening():
+            execution = await platform.start_timer(session)
+            assert execution is not None
+            again = await platform.start_timer(session)
+            await platform.done(session)
+            await platform.jump(session, session.open)
+            await platform.tick_by_tick(session, DAY.minute(MINUTES - 1))
+            await platform.jump(session, session.close)
+            ended = await platform.ended(execution)
+            await platform.met(lambda: _has_heard_all(ann), "the live stream has told of everything")
+        return {
+            "outcome": await outcome(platform.books, ann.id, DAY),
+            "of_nobody": await outcome(platform.books, bob.id, DAY),
+            "timer": ended,
+            "again": again,
+            "delivered": (await platform.bus())["delivered"] - before,
+            "runs": await ann.everything(f"/options/executions?date={DAY.date}"),
+            "orders": await ann.everything(f"/options/orders?date={DAY.date}"),
+            "history": await ann.everything(f"/options/history?from={DAY.date}&to={DAY.date}&order=asc"),
+            "foreign": await bob.everything(f"/options/executions?date={DAY.date}"),
+            "unproven": (await ann.http.get("/options/executions", headers={"Authorization": ""})).status_code,
+            "told": {type_: ann.told(type_) for type_ in ("order", "fill", "run", "tick")},
+            "told_to_another": sorted({message["type"] for message in bob.messages}),
+        }
 
 
 async def _has_heard_all(person: Person) -> bool:
     closed = {message["run"]["run_id"] for message in person.told("run") if message["run"]["status"] == "CLOSED"}
-    return len(closed) == len(day.plans().strategies)
-
-
-async def _seen(platform: Deployed, ann: Person, bob: Person) -> Mapping[str, Any]:
-    return {
-        "delivered": (await platform.bus())["delivered"],
-        "runs": await ann.everything(f"/options/runs?date={DAY}"),
-        "orders": await ann.everything(f"/options/orders?date={DAY}"),
-        "history": await ann.everything(f"/options/history?from={DAY}&to={DAY}&order=asc"),
-        "foreign": await bob.everything(f"/options/runs?date={DAY}"),
-        "unproven": (await ann.http.get("/options/runs", headers={"Authorization": ""})).status_code,
-    }
+    return len(closed) == len(DAY.plans().strategies)
 
 
 @pytest.mark.parametrize("part", ["runs", "legs", "orders", "fills", "profits"])
@@ -116,7 +106,7 @@ def test_the_timer_starts_once_and_ends_itself_at_the_close(played: Played) -> N
 
 
 def test_every_event_of_the_cadence_was_delivered_once_or_was_missed_for_a_newer_one(played: Played) -> None:
-    session = day.session()
+    session = DAY.session
     all_events = [event for at in instants(session, CADENCE.boundary) for event in events_at(CADENCE, session, at)]
     assert 40 < played.delivered < len(all_events)
 
