@@ -9,10 +9,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 import httpx
@@ -27,6 +28,7 @@ from option_baskets.cli import main
 from option_baskets.cli.api_command import command_of
 from option_baskets.cli.client.connection import Connection, connected
 from option_baskets.cli.client.differences import differences
+from option_baskets.cli.client.following import line_of
 from option_baskets.cli.client.logins import Login, Logins, server_of
 from option_baskets.cli.client.operations import operations
 from option_baskets.cli.client.pushing import Push
@@ -671,20 +673,50 @@ def test_the_audit_over_the_api_is_that_of_the_data_folder(tmp_path: Path) -> No
     assert there[0].count("\n") > 20
 
 
-def test_what_happens_is_told_as_it_happens(trader: Desk, tmp_path: Path) -> None:
-    trader.does("push", file_of(tmp_path, STRADDLE))
-    line = [sys.executable, "-c", "from option_baskets.cli import main; main()", "status", "--follow", "--json"]
-    environment = os.environ | trader.environment | {"PYTHONUNBUFFERED": "1"}
+@contextmanager
+def following(desk: Desk, *options: str) -> Iterator[IO[str]]:
+    """What ``baskets status --follow`` prints, until Ctrl-C."""
+    program = "from option_baskets.cli import main; main()"
+    line = [sys.executable, "-c", program, "status", "--follow", *options]
+    environment = os.environ | desk.environment | {"PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
-        messages = (json.loads(text) for text in process.stdout)
-        assert next(messages)["type"] == "snapshot"
-        trader.server.until("09:20:05")
-        filled = next(each for each in messages if each["type"] == "fill")
-        assert filled["strategy_id"] == "straddle.0920-straddle"
+        yield process.stdout
         process.send_signal(signal.SIGINT)
         process.stdout.read()
     assert process.returncode == 0
+
+
+def test_what_happens_is_told_as_it_happens(trader: Desk, tmp_path: Path) -> None:
+    trader.does("push", file_of(tmp_path, STRADDLE))
+    with following(trader, "--json") as lines, following(trader) as screen:
+        messages = (json.loads(text) for text in lines)
+        assert next(messages)["type"] == "snapshot"
+        assert any("no refusals" in text for text in screen), "the tables are shown first"
+        trader.server.until("09:20:05")
+        filled = next(each for each in messages if each["type"] == "fill")
+        assert filled["strategy_id"] == "straddle.0920-straddle"
+    assert trader.api("get_execution", "--run-id", "2026-11-23~straddle.0920-straddle~0")["run"]["status"] == "ACTIVE"
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        ({"type": "fill", "order_id": "TAG", "strategy_id": "a.b", "quantity": 1300, "price": "85.3800"}, "85.38  TAG"),
+        ({"type": "refusal", "strategy_id": "a.b", "reason": "halted", "detail": "why"}, "a.b  refused, halted: why"),
+        ({"type": "alert", "alert": {"level": "critical", "code": "drift", "message": "look"}}, "drift  look"),
+        (
+            {"type": "run", "run": {"strategy_id": "a.b", "status": "SKIPPED", "reason": "halted", "detail": ""}},
+            "a.b  skipped  halted",
+        ),
+    ],
+)
+def test_a_message_is_a_line_for_a_person(message: dict[str, Any], said: str) -> None:
+    told = line_of({"at": "2026-11-23T09:20:00+05:30"} | message)
+    assert told is not None
+    assert told.plain.startswith("09:20:00  ")
+    assert told.plain.endswith(said)
+    assert line_of({"type": "tick", "at": "2026-11-23T09:20:00+05:30"}) is None
 
 
 def test_a_server_that_went_is_told_by_whoever_asks_it(tmp_path: Path) -> None:
