@@ -48,7 +48,9 @@ def read_account_again(body: object, before: BrokerAccount) -> BrokerAccount:
     if table.pop("secret", None) is not None:
         way_out = f"PUT /broker-accounts/{before.id}/secret"
         problems.append(Problem(where="secret", message=f"is not changed here; give it to {way_out}"))
-    table.pop("version", None)
+    version = table.pop("version", before.version)
+    if not isinstance(version, int) or isinstance(version, bool):
+        problems.append(Problem(where="version", message="is a whole number, as answered; or leave it out"))
     for key, stays in (("id", before.id), ("broker", before.broker)):
         if table.setdefault(key, stays) != stays:
             message = f"stays {stays}; leave it out, or add another account"
