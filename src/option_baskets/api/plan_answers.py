@@ -51,6 +51,26 @@ def unchanged(version: int) -> Response:
 # ---------------------------------------------------------------- views
 
 
+class Listed:
+    """Strategies of lists as JSON, each encoded once: the store gives the same value while it is the same item."""
+
+    def __init__(self, most: int = 20_000) -> None:
+        self._most = most
+        self._encoded: dict[int, tuple[Strategy, msgspec.Raw]] = {}
+        """By identity, which stays one while the value is kept here."""
+
+    def view(self, strategy: Strategy) -> msgspec.Raw:
+        known = self._encoded.get(id(strategy))
+        if known is None:
+            if len(self._encoded) >= self._most:
+                self._encoded.clear()
+            known = self._encoded[id(strategy)] = strategy, msgspec.Raw(_encoder.encode(strategy_view(strategy)))
+        return known[1]
+
+
+listed = Listed()
+
+
 def basket_view(basket: Basket) -> Table:
     return {"id": basket.id, "version": basket.version, **basket_table(basket)}
 

@@ -16,6 +16,7 @@ from option_baskets.api.http.repeats import RepeatableRoute
 from option_baskets.api.plan_answers import (
     PlanAnswer,
     allocation_view,
+    listed,
     plan_answers,
     plan_body,
     strategy_view,
@@ -55,7 +56,7 @@ BasketFilter = Annotated[str | None, Query(description="Only the strategies of t
 async def list_strategies(asker: Asking, paging: Paged, basket_id: BasketFilter = None) -> Response:
     """All strategies of the user, or those of one basket, a page at a time."""
     strategies = await asker.books.strategies(asker.user_id, basket_id)
-    return PlanAnswer(paging.of(strategies, lambda each: each.id, strategy_view))
+    return PlanAnswer(paging.of(strategies, lambda each: each.id, listed.view))
 
 
 @router.post(
