@@ -14,10 +14,11 @@ def handler(state: Mapping[str, Any], context: object) -> State:
     """Args:
     state: ``{"date": "2026-11-23"}``.
     """
-    return run(lambda cloud: _first(cloud, date.fromisoformat(state["date"])), context)
+    return run(lambda cloud: first(cloud, date.fromisoformat(state["date"])), context)
 
 
-async def _first(cloud: Cloud, day: date) -> State:
+async def first(cloud: Cloud, day: date) -> State:
+    """The state to begin with, or to go on with behind what an earlier execution has emitted."""
     session = cloud.session_on(day)
     if session is None or cloud.clock.now() >= session.close:
         return {"date": day.isoformat(), "done": True}

@@ -13,10 +13,15 @@ State = dict[str, Any]
 
 def handler(state: Mapping[str, Any], context: object) -> State:
     """One minute of the day that the state names."""
-    return run(lambda cloud: _turned(cloud, date.fromisoformat(state["date"])), context)
+    return run(lambda cloud: turned(cloud, date.fromisoformat(state["date"])), context)
 
 
-async def _turned(cloud: Cloud, day: date) -> State:
+async def turned(cloud: Cloud, day: date) -> State:
+    """The state after a turn.
+
+    Raises:
+        Invalid: there is no session that day.
+    """
     session = cloud.session_on(day)
     if session is None:
         raise Invalid(f"there is no session on {day}", where="date")

@@ -35,10 +35,22 @@ def handler(event: Mapping[str, Any], context: object) -> Mapping[str, str]:
     """
     at = datetime.fromisoformat(event["at"]).astimezone(IST)
     machine = os.environ["OPTION_BASKETS_TIMER"]
-    return {"started": run(lambda cloud: _seen_to(cloud, machine, at, is_start=event["reason"] == "start"), context)}
+    return {"started": run(lambda cloud: _measured(cloud, machine, at, event["reason"] == "start"), context)}
 
 
-async def _seen_to(cloud: Cloud, machine: str, at: datetime, *, is_start: bool) -> str:
+async def _measured(cloud: Cloud, machine: str, at: datetime, is_start: bool) -> str:
+    started = await seen_to(cloud, machine, at, is_start=is_start)
+    if started and not is_start:
+        measured().restarted()
+    return started
+
+
+async def seen_to(cloud: Cloud, machine: str, at: datetime, *, is_start: bool) -> str:
+    """Start the day's timer, or another if it is dead; the name of the execution, or nothing.
+
+    Raises:
+        Unavailable: Step Functions does not answer, or every name the day has is taken.
+    """
     day = at.date()
     if is_start:
         return await _started(cloud, machine, at, day.isoformat()) or ""
@@ -49,7 +61,6 @@ async def _seen_to(cloud: Cloud, machine: str, at: datetime, *, is_start: bool) 
     for number in range(1, _MOST_STARTS):
         name = day.isoformat() if number == 1 else f"{day}-{number}"
         if (started := await _started(cloud, machine, at, name)) is not None:
-            measured().restarted()
             return started
     raise Unavailable(f"the timer of {day} was started {_MOST_STARTS} times already")
 
