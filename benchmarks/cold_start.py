@@ -31,12 +31,14 @@ wall, cpu = time.perf_counter(), time.process_time()
 import importlib
 importlib.import_module(sys.argv[1])
 import asyncio, datetime
+from option_baskets.adapters.aws.dynamo import session
 from option_baskets.adapters.aws.service import Service
 from option_baskets.adapters.aws.table import DynamoTable
 
 async def clients():
-    opened = [await DynamoTable.open(now=datetime.datetime.now)]
-    opened += [await Service.open(name) for name in sys.argv[2:]]
+    within = session()
+    opened = [await DynamoTable.open(now=datetime.datetime.now, within=within)]
+    opened += [await Service.open(name, within=within) for name in sys.argv[2:]]
     spent = time.perf_counter() - wall, time.process_time() - cpu
     for each in opened:
         await each.close()

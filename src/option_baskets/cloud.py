@@ -16,7 +16,10 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Self
 from uuid import uuid4
 
+from aiobotocore.session import AioSession
+
 from option_baskets.adapters.aws.bus import EventBridgeBus
+from option_baskets.adapters.aws.dynamo import session
 from option_baskets.adapters.aws.item_clock import ItemClock
 from option_baskets.adapters.aws.kms_vault import KmsVault
 from option_baskets.adapters.aws.service import Service
@@ -111,9 +114,13 @@ class Settings:
 class Cloud:
     """One process's part of the platform, on one event loop. ``open`` connects, which it does once in a process."""
 
-    def __init__(self, settings: Settings, table: DynamoTable, wall: RealClock, clock: Clock) -> None:
+    def __init__(
+        self, settings: Settings, table: DynamoTable, wall: RealClock, clock: Clock, within: AioSession
+    ) -> None:
         self.settings = settings
         self.table = table
+        self.private = DynamoTable(table.dynamo, now=wall.now, prefix=settings.prefix)
+        """The tables on the wall clock: what is kept of requests and of connections."""
         self.wall = wall
         self.clock = clock
         self.facts = load()
@@ -126,24 +133,27 @@ class Cloud:
         self.over: Callable[[Trading], None] = lambda trading: None
         """Told of every shift that is over."""
         self._identity: Cognito | None = None
+        self._within = within
         self._services: dict[str, Service] = {}
         self._feed: MarketData | None = None
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
         wall = RealClock(zone=IST)
-        table = await DynamoTable.open(now=wall.now, prefix=settings.prefix)
+        within = session()
+        table = await DynamoTable.open(now=wall.now, prefix=settings.prefix, within=within)
         try:
             await require_shards(table, settings.shards)
             if not settings.is_led:
-                return cls(settings, table, wall, wall)
+                return cls(settings, table, wall, wall, within)
             clock = ItemClock(table)
             await clock.refresh()
         except BaseException:
             await table.close()
             raise
         # What has expired, has by the time that is led: a rehearsal may be of any day.
-        return cls(settings, DynamoTable(table.dynamo, now=clock.now, prefix=settings.prefix), wall, clock)
+        led = DynamoTable(table.dynamo, now=clock.now, prefix=settings.prefix)
+        return cls(settings, led, wall, clock, within)
 
     async def close(self) -> None:
         for service in self._services.values():
@@ -190,7 +200,7 @@ class Cloud:
 
     async def service(self, name: str, endpoint: str | None = None) -> Service:
         if name not in self._services:
-            self._services[name] = await Service.open(name, endpoint=endpoint)
+            self._services[name] = await Service.open(name, endpoint=endpoint, within=self._within)
         return self._services[name]
 
     async def vault(self) -> KmsVault:

@@ -317,17 +317,11 @@ def test_what_cannot_be_read_holds_nothing_up_and_what_is_deleted_says_nothing(
     assert "cannot be read" in caplog.text
 
 
-def test_what_cannot_be_told_because_the_store_is_away_is_brought_again(
-    house: Installation, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_told_because_the_store_is_away_is_brought_again(house: Installation) -> None:
     asha = house.login(ASHA)
     records = house.changes(run_put(user_of(house, asha), 0), run_put(user_of(house, asha), 1))
     house.restart()
-    monkeypatch.setenv("OPTION_BASKETS_TABLE_PREFIX", house.table.prefix)
-    cloud = house.cloud()
-    cloud.table.prefix = "absent-"  # from here on its tables are not there
-    cloud.settings = replace(cloud.settings, prefix=house.table.prefix, is_led=False)
-    cloud.clock = cloud.wall
+    house.cloud().private.prefix = "absent-"  # from here on the tables of connections are not there
     assert house.tell(records) == [records[0]["dynamodb"]["SequenceNumber"]]
 
 

@@ -5,9 +5,6 @@ from typing import Any
 
 from mangum import Mangum
 
-from option_baskets.adapters.brokers.fills import QuotedFills
-from option_baskets.adapters.brokers.paper import PaperExchange
-from option_baskets.adapters.table_book import TableBook
 from option_baskets.api.app import make_app
 from option_baskets.api.platform import Platform
 from option_baskets.cloud import Cloud
@@ -69,12 +66,12 @@ async def platform_of(cloud: Cloud) -> Platform:
         cadence=cloud.cadence,
         market=cloud.clock,
         wall=cloud.wall,
-        private=cloud.table,
+        private=cloud.private,
         identity=await cloud.identity(),
         vault=await cloud.vault(),
         accounts=_PaperConnections(cloud),
         session=here.session,
-        cursor_key=await cursor_key(cloud.table),
+        cursor_key=await cursor_key(cloud.private),
         look=here.look,
     )
 
@@ -109,6 +106,10 @@ class _PaperConnections:
     async def test(self, user_id: str, account: BrokerAccount) -> ConnectionTest:
         if account.broker != "paper":
             return await BrokerConnections(lambda _, __: None).test(user_id, account)
+        from option_baskets.adapters.brokers.fills import QuotedFills
+        from option_baskets.adapters.brokers.paper import PaperExchange
+        from option_baskets.adapters.table_book import TableBook
+
         cloud = self._cloud
         today = cloud.clock.now().astimezone(IST).date()
         book = await TableBook.open(cloud.table, user_id, today)

@@ -75,7 +75,7 @@ class Pushing:
 
 
 async def pushing_of(cloud: Cloud) -> Pushing:
-    sockets = Sockets(cloud.table, shards=cloud.settings.shards)
+    sockets = Sockets(cloud.private, shards=cloud.settings.shards)
     return Pushing(await cloud.gateway(), sockets, cloud.wall)
 
 

@@ -90,11 +90,13 @@ class Dynamo:
         endpoint: str | None = None,
         patience: float = PATIENCE,
         pause: Pause = jitter,
+        within: AioSession | None = None,
     ) -> Self:
         """Credentials, and whatever is not given here, come from the environment as for every AWS program.
 
         Args:
             patience: seconds to wait for an answer.
+            within: a session that other clients of the process have too.
 
         Raises:
             Unavailable: no region is known, or the endpoint is no URL.
@@ -109,7 +111,9 @@ class Dynamo:
         closing = AsyncExitStack()
         try:
             client = await closing.enter_async_context(
-                session().create_client("dynamodb", region_name=region, endpoint_url=endpoint, config=config)
+                (within or session()).create_client(
+                    "dynamodb", region_name=region, endpoint_url=endpoint, config=config
+                )
             )
         except NoRegionError as error:
             raise Unavailable("no AWS region is known; set AWS_REGION or give one") from error

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from typing import Any, Self
 
 from aiobotocore.config import AioConfig
+from aiobotocore.session import AioSession
 from botocore.exceptions import BotoCoreError, ClientError, NoRegionError
 
 from option_baskets.adapters.aws.dynamo import session
@@ -23,10 +24,13 @@ class Service:
         self._closing = closing
 
     @classmethod
-    async def open(cls, name: str, *, endpoint: str | None = None, patience: float = 5.0) -> Self:
+    async def open(
+        cls, name: str, *, endpoint: str | None = None, patience: float = 5.0, within: AioSession | None = None
+    ) -> Self:
         """Args:
             name: as AWS's clients are named, e.g. ``sqs``.
             patience: seconds to wait for an answer.
+            within: a session that other clients of the process have too.
 
         Raises:
             Unavailable: no region is known, or the endpoint is no URL.
@@ -34,7 +38,7 @@ class Service:
         config = AioConfig(retries=_RETRIES, connect_timeout=2, read_timeout=patience)
         closing = AsyncExitStack()
         try:
-            made = session().create_client(name, endpoint_url=endpoint, config=config)
+            made = (within or session()).create_client(name, endpoint_url=endpoint, config=config)
             return cls(name, await closing.enter_async_context(made), closing)
         except NoRegionError as error:
             raise Unavailable("no AWS region is known; set AWS_REGION or give one") from error

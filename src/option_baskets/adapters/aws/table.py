@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Self
 
+from aiobotocore.session import AioSession
+
 from option_baskets.adapters.aws.dynamo import PATIENCE, Answer, Dynamo, Pause, jitter
 from option_baskets.adapters.aws.statements import cursor_after, item_of, key, query_request, start, transact_item
 from option_baskets.domain.errors import Conflict
@@ -51,9 +53,10 @@ class DynamoTable:
         endpoint: str | None = None,
         patience: float = PATIENCE,
         pause: Pause = jitter,
+        within: AioSession | None = None,
     ) -> Self:
         """Connect (see ``Dynamo.open``). Whether the tables are there is seen by the first request."""
-        dynamo = await Dynamo.open(region=region, endpoint=endpoint, patience=patience, pause=pause)
+        dynamo = await Dynamo.open(region=region, endpoint=endpoint, patience=patience, pause=pause, within=within)
         return cls(dynamo, now=now, prefix=prefix)
 
     async def get(self, table: TableName, pk: str, sk: str) -> Item | None:
