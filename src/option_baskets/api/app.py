@@ -6,6 +6,7 @@ from fastapi import FastAPI
 
 from option_baskets.api.http import problems
 from option_baskets.api.http.bodies import BodyLimit
+from option_baskets.api.http.turns import Turns
 from option_baskets.api.http.watched import Watched
 from option_baskets.api.openapi import describe
 from option_baskets.api.platform import Platform
@@ -49,6 +50,7 @@ def make_app(platform: Platform) -> FastAPI:
         app.include_router(import_module(f"option_baskets.api.{name}").router)
     problems.register(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Turns)
     app.add_middleware(Watched, metrics=platform.metrics)
     describe(app)
     return app
