@@ -68,10 +68,17 @@ class EventBridgeBus:
         return {"Source": SOURCE, "DetailType": event.type.value, "Detail": detail, "EventBusName": self._name}
 
     async def deliver(self, detail: Mapping[str, Any]) -> None:
-        """Hand one event, as EventBridge brings it, to its handlers; what one of them raises is raised."""
+        """Hand one event, as EventBridge brings it, to its handlers; when all have ended, what the first of them that
+        failed raised is raised, so that it is brought again."""
         event = part_of(detail).event
+        failed: list[Exception] = []
         for handler in self._handlers[event.type]:
-            await handler(event)
+            try:
+                await handler(event)
+            except Exception as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
 
 def part_of(detail: Mapping[str, Any]) -> Part:
