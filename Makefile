@@ -12,7 +12,7 @@ PACKAGED := out/lambda/.ready
 PACKAGED_HERE := out/lambda-local/.ready
 JOBS ?= 2
 
-.PHONY: setup run serve test check bench fuzz chaos package synth aws-test requirements clean help
+.PHONY: setup run serve test check bench fuzz chaos package synth aws-test aws-tested requirements clean help
 
 help:            ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 16
@@ -80,9 +80,12 @@ synth: $(INFRA_STAMP) $(PACKAGED) ## templates of all AWS environments into out/
 	@rm -rf out/infra && mkdir -p out/infra
 	@CDK_OUTDIR=out/infra PYTHONPATH=src $(INFRA)/bin/python -m infra.app > out/synth.log 2>&1 || (cat out/synth.log; exit 1)
 
-aws-test: setup synth $(PACKAGED_HERE) ## statelint, cfn-lint, and what the templates must hold
+aws-test: setup  ## templates: statelint, cfn-lint, what they must hold; and a day on the deployed platform (FULL=1: every death)
+	@begun=$$(date +%s); $(MAKE) --no-print-directory aws-tested && echo "aws-test: $$(($$(date +%s) - begun)) s"
+aws-tested: synth $(PACKAGED_HERE)
 	@PYTHONPATH=src $(INFRA)/bin/python -m infra.lint
 	@CI=true $(BIN)/pytest -n $(JOBS) --dist loadfile tests/infra
+	@CI=true OPTION_BASKETS_DEPLOYED=1 $(BIN)/pytest tests/aws/test_end_to_end.py tests/aws/test_faults.py
 
 requirements: setup ## compile the pinned requirement files anew
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal pyproject.toml -o requirements/run.txt

@@ -24,7 +24,8 @@ from option_baskets.adapters.aws.table import DynamoTable
 from option_baskets.adapters.cadence import load_cadence
 from option_baskets.adapters.clock import RealClock
 from option_baskets.adapters.feeds.stored import Chain, put_chain
-from option_baskets.domain.cadence import instants
+from option_baskets.domain.cadence import events_at, instants
+from option_baskets.domain.events import EventType
 from option_baskets.domain.session import IST, Session
 from option_baskets.ports import Message
 from option_baskets.store import codec
@@ -111,9 +112,14 @@ class Deployed:
             await (self.done(session) if orderly else self.at_rest(session))
 
     async def jump(self, session: Session, to: datetime) -> None:
-        """Lead the time over ticks at which nothing is due, to a boundary."""
-        await self.lead(to)
-        await self.done(session)
+        """Lead the time over ticks at which nothing is due, to a boundary; from one claim of entries to the next,
+        because each is an event of its own however late it is.
+        """
+        boundaries = instants(session, CADENCE.boundary, after=self.now)
+        claims = [at for at in boundaries if at < to and EventType.SCHEDULE_STRATEGY_TRIGGER in _types(session, at)]
+        for at in (*claims, to):
+            await self.lead(at)
+            await self.done(session)
 
     # ------------------------------------------------------------ conditions
 
@@ -261,3 +267,7 @@ class Deployed:
 
         await self.met(is_over, "the timer has ended")
         return status
+
+
+def _types(session: Session, at: datetime) -> set[EventType]:
+    return {event.type for event in events_at(CADENCE, session, at)}

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from option_baskets.adapters.feeds.stored import Chain
-from option_baskets.domain.cadence import events_at, instants
+from option_baskets.domain.events import EventType
 from option_baskets.domain.run import RunStatus
 from tests.aws.conftest import Stage
 from tests.aws.day import MINUTES, Outcome, embedded, outcome
 from tests.aws.day import MUHURAT_2023 as DAY
-from tests.aws.deployed import CADENCE, Deployed
+from tests.aws.deployed import ENVIRONMENT, Deployed
 from tests.aws.person import Json, Person, registered
 
 
@@ -29,8 +29,10 @@ class Played:
     """How its execution ended."""
     again: str | None
     """The execution of a second start of the timer."""
+    published: Sequence[EventType]
+    """By the timer; all but the refresh of prices in a part for each shard."""
     delivered: int
-    """Events."""
+    """Parts of events."""
     runs: Sequence[Json]
     orders: Sequence[Json]
     history: Sequence[Json]
@@ -72,6 +74,7 @@ async def _played(platform: Deployed, chains: Sequence[Chain]) -> Mapping[str, A
             "of_nobody": await outcome(platform.books, bob.id, DAY),
             "timer": ended,
             "again": again,
+            "published": [type_ for mark in await platform.books.last_ticks(DAY.date) for type_ in mark.events],
             "delivered": (await platform.bus())["delivered"] - before,
             "runs": await ann.everything(f"/options/executions?date={DAY.date}"),
             "orders": await ann.everything(f"/options/orders?date={DAY.date}"),
@@ -105,10 +108,10 @@ def test_the_timer_starts_once_and_ends_itself_at_the_close(played: Played) -> N
     assert played.again is None
 
 
-def test_every_event_of_the_cadence_was_delivered_once_or_was_missed_for_a_newer_one(played: Played) -> None:
-    session = DAY.session
-    all_events = [event for at in instants(session, CADENCE.boundary) for event in events_at(CADENCE, session, at)]
-    assert 40 < played.delivered < len(all_events)
+def test_every_event_that_the_timer_published_was_delivered_once_to_a_function(played: Played) -> None:
+    parts = dict.fromkeys(EventType, ENVIRONMENT.shards) | {EventType.REFRESH_MARKET_DATA: 1}
+    assert played.delivered == sum(parts[type_] for type_ in played.published)
+    assert set(played.published) == set(EventType)
 
 
 def test_the_api_shows_the_closed_runs_with_what_they_made(played: Played) -> None:

@@ -12,7 +12,7 @@ from option_baskets.domain.session import IST
 from option_baskets.ports import Item, Put, Table, TableName
 from option_baskets.store import codec, keys
 
-LOOK_EVERY = 0.05
+LOOK_EVERY = 0.1
 """Seconds."""
 
 
