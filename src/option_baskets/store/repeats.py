@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from option_baskets.domain.errors import Conflict
@@ -22,6 +22,8 @@ class Repeat:
     """None: nothing is answered yet."""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    version: int = 1
+    """Of the item; raised by whoever claims it again, and by the answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,15 @@ class Repeats:
             return await self._read(user_id, key) or fresh
         return None
 
+    async def claim_again(self, user_id: str, key: str, known: Repeat, now: datetime) -> bool:
+        """Claim a key whose work was never answered. False: somebody else did, or answered it, since it was read."""
+        again = replace(known, at=now, version=known.version + 1)
+        try:
+            await self._table.commit([self._put(user_id, key, again, expected=known.version)])
+        except Conflict:
+            return False
+        return True
+
     async def keep(self, user_id: str, key: str, repeat: Repeat) -> None:
         await self._table.commit([self._put(user_id, key, repeat, expected=None)])
 
@@ -61,7 +72,14 @@ class Repeats:
             return None
         stored = codec.decode(item.body, _Stored)
         body = base64.b64decode(stored.body)
-        return Repeat(digest=stored.digest, at=stored.at, status=stored.status, headers=stored.headers, body=body)
+        return Repeat(
+            digest=stored.digest,
+            at=stored.at,
+            status=stored.status,
+            headers=stored.headers,
+            body=body,
+            version=item.version,
+        )
 
     def _put(self, user_id: str, key: str, repeat: Repeat, *, expected: int | None) -> Put:
         pk, sk = keys.repeat(user_id, key)
@@ -73,5 +91,5 @@ class Repeats:
             body=base64.b64encode(repeat.body).decode(),
         )
         expires = keys.expiry_of(repeat.at + KEPT)
-        item = Item(pk=pk, sk=sk, body=codec.encode(stored), expires_at=expires)
+        item = Item(pk=pk, sk=sk, body=codec.encode(stored), version=repeat.version, expires_at=expires)
         return Put(table=TableName.IDENTITY, item=item, expected=expected)

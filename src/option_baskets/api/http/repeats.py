@@ -55,7 +55,9 @@ async def _once(request: Request, key: str, handle: Handle) -> Response:
         raise Told(kind="invalid", detail=f"{REPEAT_HEADER} {wrong.message}", errors=(wrong,))
     if known is not None and known.status is not None:
         return Response(known.body, known.status, {**known.headers, "Idempotent-Replayed": "true"})
-    if known is not None and now - known.at < UNDER_WAY:
+    if known is not None and (
+        now - known.at < UNDER_WAY or not await repeats.claim_again(principal.user_id, key, known, now)
+    ):
         raise Told(kind="conflict", detail="this request is being worked on; ask again in a second")
     try:
         response = await handle(request)
@@ -65,6 +67,13 @@ async def _once(request: Request, key: str, handle: Handle) -> Response:
         await repeats.forget(principal.user_id, key)
         return response
     headers = {name: response.headers[name] for name in _KEPT_HEADERS if name in response.headers}
-    done = Repeat(digest=digest, at=now, status=response.status_code, headers=headers, body=bytes(response.body))
+    done = Repeat(
+        digest=digest,
+        at=now,
+        status=response.status_code,
+        headers=headers,
+        body=bytes(response.body),
+        version=2 if known is None else known.version + 2,
+    )
     await repeats.keep(principal.user_id, key, done)
     return response
