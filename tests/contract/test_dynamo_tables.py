@@ -40,7 +40,7 @@ async def test_tables_created_from_the_definition_expire_recover_and_are_protect
         backups = (await table.dynamo.call("describe_continuous_backups", name))["ContinuousBackupsDescription"]
         assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
         stream = made.get("StreamSpecification", {})
-        assert stream.get("StreamViewType") == ("NEW_IMAGE" if definition.name is TableName.HISTORY else None)
+        assert stream.get("StreamViewType") == ("NEW_IMAGE" if definition.stream else None)
     await table.close()
 
 
