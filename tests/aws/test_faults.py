@@ -17,7 +17,7 @@ from tests.aws.bad_line import Trouble
 from tests.aws.conftest import Stage
 from tests.aws.day import MINUTES, Outcome, embedded, outcome
 from tests.aws.day import MUHURAT_2025 as DAY
-from tests.aws.deployed import Deployed
+from tests.aws.deployed import ENVIRONMENT, Deployed
 
 ORDERS = 12
 """That a user hands to the exchange in the day."""
@@ -26,8 +26,6 @@ SEED = int(os.environ.get("OPTION_BASKETS_SEED", "1"))
 DEADLY = sorted(random.Random(SEED).sample(range(1, ORDERS + 1), ORDERS if FULL else 2))
 """Orders with which in hand a process is killed; each kills one of another user."""
 TWICE, CONTESTED = "thrice-woken", "contested"
-WRONG_SHARDS = "5"
-"""A number of shards other than that of the tables, with which no function works."""
 
 
 def killed(order: int) -> str:
@@ -53,9 +51,9 @@ class Played:
     after: Mapping[str, After]
     troubles: Mapping[str, Trouble]
     claimed_before: int
-    """Runs, while the function that claims them failed."""
+    """Runs, while the function that claims them could not run."""
     dead: int
-    """Events in its dead letters."""
+    """Parts of events in its dead letters."""
     redriven: tuple[int, int]
     claimed_after: int
     timers: Sequence[str]
@@ -79,13 +77,15 @@ async def _played(platform: Deployed, chains: Sequence[Chain]) -> Mapping[str, A
     troubles |= {killed(order): Trouble(kills_at=order) for order in DEADLY}
     for user in troubles:
         await _save(platform, user)
-    executions = [await platform.start_timer(session), await platform.start_another_timer(session)]
+    first = await platform.start_timer(session)
+    await platform.done(session)
     await platform.jump(session, DAY.minute(-5))
     found = await _with_dead_letters(platform)
+    second = await platform.start_another_timer(session)
     await platform.tick_by_tick(session, DAY.minute(MINUTES - 1), orderly=False)
     await platform.jump(session, session.close)
     return found | {
-        "timers": [await platform.ended(each) for each in executions if each is not None],
+        "timers": [await platform.ended(each) for each in (first, second) if each is not None],
         "left": len(await platform.overdue(session.close)),
         "after": {user: await _after(platform, user) for user in troubles},
         "troubles": dict(troubles),
@@ -104,16 +104,17 @@ async def _save(platform: Deployed, user: str) -> None:
 
 
 async def _with_dead_letters(platform: Deployed) -> dict[str, Any]:
-    """The tick that claims the first entries finds the function broken; it is mended, and the event redriven."""
+    """The tick that claims the first entries finds nobody who could; later there is somebody, and it is redriven."""
     session, environment = DAY.session, platform.environment
+    function = environment.named("schedule")
 
     async def claimed() -> int:
         return len(await platform.books.runs_on(TWICE, DAY.date))
 
-    await platform.set_variables("schedule", OPTION_BASKETS_SHARDS=WRONG_SHARDS)
+    await platform.call("lambda", "put_function_concurrency", FunctionName=function, ReservedConcurrentExecutions=0)
     await platform.jump(session, session.open)
     found = {"claimed_before": await claimed(), "dead": await platform.visible("schedule-dead")}
-    await platform.set_variables("schedule", OPTION_BASKETS_SHARDS=str(environment.shards))
+    await platform.call("lambda", "delete_function_concurrency", FunctionName=function)
     endpoint = platform.emulator.endpoint
     redriven = await asyncio.to_thread(redrive, environment, "schedule", endpoint=endpoint)
     return found | {"redriven": redriven, "claimed_after": await claimed()}
@@ -157,11 +158,11 @@ def _is_over(after: After) -> None:
     assert not after.held
 
 
-def test_an_event_whose_function_fails_is_a_dead_letter_and_claims_what_is_due_when_it_is_redriven(
+def test_an_event_that_no_function_takes_is_a_dead_letter_and_claims_what_is_due_when_it_is_redriven(
     played: Played,
 ) -> None:
     assert (played.claimed_before, played.claimed_after) == (0, 1)
-    assert played.dead > 0
+    assert played.dead == ENVIRONMENT.shards
     assert played.redriven == (played.dead, 0)
 
 
