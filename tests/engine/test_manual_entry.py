@@ -190,7 +190,7 @@ def test_while_a_run_of_it_is_open_another_has_to_be_asked_for(days: Path, tmp_p
 def test_one_that_is_due_within_minutes_counts_as_open(days: Path, tmp_path: Path) -> None:
     caught: list[str] = []
     played = play(days, tmp_path, refused("09:31", caught), at("09:32", partial(by_hand, another=True)))
-    assert caught == ["straddle enters at 09:33; exit it first, or ask for another run beside it"]
+    assert caught == ["straddle enters at 09:33; wait for it, or ask for another run beside it"]
     assert told(played) == ["0 09:33:00 09:35:00 time", "100 09:32:00 09:35:00 time"]
 
 

@@ -304,15 +304,14 @@ def test_a_basket_with_strategies_stays_and_names_them(client: Client) -> None:
     assert client.send("DELETE", "baskets/income", If_Match="*").status_code == 204
 
 
-def claimed(client: Client, strategy_id: str, *, is_over: bool = False) -> str:
-    """A run of the strategy, open or not; its id on the wire."""
+def claimed(client: Client, strategy_id: str, *, status: RunStatus = RunStatus.SCHEDULED) -> str:
+    """A run of the strategy; its id on the wire."""
     books, user = client.server.platform.books, client.person.id
 
     async def claim() -> Run:
         strategy = await books.strategy(user, strategy_id)
         assert isinstance(strategy, Strategy)
         allocations = tuple(await books.current_allocations(user, strategy_id))
-        status = RunStatus.SKIPPED if is_over else RunStatus.SCHEDULED
         made = await books.claim(replace(a_run(user, strategy), allocations=allocations, status=status))
         assert made is not None
         return made
@@ -333,17 +332,23 @@ def test_what_an_open_run_trades_stays_and_names_the_run(client: Client) -> None
 
 def test_the_id_of_a_strategy_that_has_traded_is_not_given_again(client: Client) -> None:
     made = client.strategy(allocations=[{"account": "one", "lots": 1}])
-    claimed(client, made["id"], is_over=True)
+    claimed(client, made["id"], status=RunStatus.SKIPPED)
     assert client.send("DELETE", f"strategies/{made['id']}", If_Match="*").status_code == 204
     assert client.made("baskets/income/strategies", STRADDLE)["id"] == f"{made['id']}-2"
 
 
 def test_an_edit_beside_an_open_run_says_from_when_it_counts(client: Client) -> None:
     made = client.strategy(allocations=[{"account": "one", "lots": 1}])
-    run = claimed(client, made["id"])
+    run = claimed(client, made["id"], status=RunStatus.ACTIVE)
     changed = client.changed(f"strategies/{made['id']}", STRADDLE | {"exit": "14:00"})
     assert (changed["version"], changed["counts_from"]) == (2, "next_entry")
     assert changed["open_runs"] == [{"id": run, "version": 1, "exit_at": "2026-11-24T15:15:00+05:30"}]
+
+
+def test_an_edit_reaches_a_run_that_is_claimed_and_not_entered(client: Client) -> None:
+    made = client.strategy(allocations=[{"account": "one", "lots": 1}])
+    claimed(client, made["id"])
+    assert client.changed(f"strategies/{made['id']}", STRADDLE | {"exit": "14:00"})["open_runs"] == []
 
 
 def test_a_leg_that_something_needs_stays_and_names_what(client: Client) -> None:

@@ -37,6 +37,7 @@ from option_baskets.api.plan_store import (
 from option_baskets.api.scheduling import scheduled
 from option_baskets.domain.basket import Strategy
 from option_baskets.domain.ids import public_run_id
+from option_baskets.domain.run import RunStatus
 from option_baskets.store.edits import Change, Standing
 
 router = APIRouter(tags=["strategies"], route_class=RepeatableRoute)
@@ -167,10 +168,11 @@ async def stored_strategy(asker: Asker, strategy_id: str) -> Strategy:
 
 
 async def edited(asker: Asker, strategy: Strategy | None) -> Response:
-    """The answer to an edit of a strategy: with the runs it does not reach."""
+    """The answer to an edit of a strategy: with the runs it does not reach. One that is only claimed enters by it."""
     assert strategy is not None
     runs = [
         {"id": public_run_id(run.id), "version": run.strategy.version, "exit_at": run.exit_at}
         for run in await open_runs(asker, strategy.id)
+        if run.status is not RunStatus.SCHEDULED
     ]
     return versioned(strategy_view(strategy) | {"counts_from": "next_entry", "open_runs": runs})

@@ -137,8 +137,11 @@ def _require_none_open(plan: Plan, runs: Sequence[Run]) -> None:
         return
     when = run.entry_at.astimezone(IST)
     is_due = run.status is RunStatus.SCHEDULED
-    state = f"enters at {when:%H:%M}" if is_due else f"has a run open since {when:%d-%b-%Y %H:%M}"
-    raise Conflict(f"{plan.strategy.name} {state}; exit it first, or ask for another run beside it")
+    if is_due:
+        told = f"enters at {when:%H:%M}; wait for it, or ask for another run beside it"
+    else:
+        told = f"has a run open since {when:%d-%b-%Y %H:%M}; exit it first, or ask for another run beside it"
+    raise Conflict(f"{plan.strategy.name} {told}")
 
 
 # ---------------------------------------------------------------- the run
