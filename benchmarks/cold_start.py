@@ -4,18 +4,21 @@ The layers are those of ``out/lambda-local`` (this machine's wheels and bytecode
 --out out/lambda-local``), the code is that of ``src``. The least of ``STARTS`` starts
 counts: what is more is other work of the machine. ``python -m benchmarks.cold_start api`` shows what of a function's
 imports takes the most.
+
+Beside them stand the libraries alone: aiobotocore with one client, and FastAPI, Mangum, PyJWT and that.
 """
 
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from infra.entry_points import API, ENTRY_POINTS, EntryPoint, Secrets
+from infra.entry_points import API, ENTRY_POINTS, TIMER, EntryPoint, Secrets
 
 ROOT = Path(__file__).parents[1]
 LAYERS = Path(os.environ.get("OPTION_BASKETS_LAYERS", ROOT / "out" / "lambda-local"))
@@ -44,8 +47,24 @@ async def clients():
         await each.close()
     return spent
 
-print(*asyncio.run(clients()), "numpy" in sys.modules)
+print(*asyncio.run(clients()))
 """
+
+_BARE = """
+import sys, time
+wall, cpu = time.perf_counter(), time.process_time()
+import asyncio, importlib
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+from aiobotocore.session import get_session
+
+async def clients():
+    async with get_session().create_client("dynamodb"):
+        return time.perf_counter() - wall, time.process_time() - cpu
+
+print(*asyncio.run(clients()))
+"""
+_LIBRARIES = {False: (), True: ("fastapi", "mangum", "jwt")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +72,39 @@ class Start:
     wall: float
     """Milliseconds, as ``cpu``."""
     cpu: float
-    has_numpy: bool
 
 
 def main() -> None:
     if not LAYERS.exists():
         raise FileNotFoundError(f"no {LAYERS}; python -m infra.packages --local --out {LAYERS} makes it")
     table = Table("function", "ms", "CPU ms", "budget", "", title="Cold starts: import and clients")
+    for point in (TIMER, API):
+        is_api = point is API
+        _row(table, "libraries of the API" if is_api else "aiobotocore", [bare(point) for _ in range(STARTS)])
     for point in ENTRY_POINTS:
-        starts = [start(point) for _ in range(STARTS)]
-        least = min(starts, key=lambda each: each.cpu)
-        budget = BUDGETS[point is API]
-        table.add_row(
-            point.name,
-            f"{min(each.wall for each in starts):.0f}",
-            f"{least.cpu:.0f}",
-            str(budget),
-            "kept" if least.cpu <= budget else "over",
-        )
+        _row(table, point.name, [start(point) for _ in range(STARTS)], BUDGETS[point is API])
     Console().print(table)
+
+
+def _row(table: Table, name: str, starts: Sequence[Start], budget: int | None = None) -> None:
+    wall, cpu = min(each.wall for each in starts), min(each.cpu for each in starts)
+    kept = "" if budget is None else "kept" if cpu <= budget else "over"
+    table.add_row(name, f"{wall:.0f}", f"{cpu:.0f}", "" if budget is None else str(budget), kept)
 
 
 def start(point: EntryPoint) -> Start:
     """One cold start."""
-    wall, cpu, numpy = _run(point, "-c", _CHILD, f"option_baskets.lambdas.{point.module}", *services(point)).split()
-    return Start(float(wall) * 1000, float(cpu) * 1000, numpy == "True")
+    return _start(_run(point, "-c", _CHILD, f"option_baskets.lambdas.{point.module}", *services(point)))
+
+
+def bare(point: EntryPoint) -> Start:
+    """One start of what the function could not do without, and nothing of ours."""
+    return _start(_run(point, "-c", _BARE, *_LIBRARIES[point is API]))
+
+
+def _start(said: str) -> Start:
+    wall, cpu = said.split()
+    return Start(float(wall) * 1000, float(cpu) * 1000)
 
 
 def services(point: EntryPoint) -> tuple[str, ...]:

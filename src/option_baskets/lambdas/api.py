@@ -1,11 +1,12 @@
 """The HTTP API: the app of ``api/app.py`` behind API Gateway. Cognito says who asks; nobody logs in here."""
 
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from importlib import import_module
 from typing import Any
 
 from mangum import Mangum
 
-from option_baskets.api.app import make_app
+from option_baskets.api.app import ROUTERS, make_app
 from option_baskets.api.platform import Platform
 from option_baskets.cloud import Cloud
 from option_baskets.domain.basket import BrokerAccount
@@ -20,6 +21,9 @@ from option_baskets.store.installation import cursor_key
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Any]]
 Send = Callable[[Any], Awaitable[None]]
+
+for _name in set(ROUTERS) - {"auth"}:  # now, while the process begins and has a whole core, not in the first request
+    import_module(f"option_baskets.api.{_name}")
 
 _mangum: Mangum | None = None
 
