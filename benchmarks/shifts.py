@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as moment
@@ -252,34 +252,45 @@ def timer_day(folder: Path) -> dict[str, float]:
 
 
 def client_cpu(folder: Path) -> dict[str, float]:
-    """CPU seconds in this process of a get and of a commit of three items, by requests to the emulator."""
+    """CPU seconds in this process of a get, of a commit of three items and of one of fifty messages."""
 
     async def main() -> dict[str, float]:
         table = await opened(engine, folder, lambda: datetime(2026, 11, 24, tzinfo=UTC))
-        found: dict[str, float] = {}
         try:
-            for name in ("commit", "get"):
-                turns = []
-                for turn in range(6):
-                    before = time.process_time()
-                    for number in range(50):
-                        if name == "get":
-                            await table.get(TableName.HISTORY, f"u{number}", "0")
-                        else:
-                            items = [
-                                Item(pk=f"u{number}", sk=str(each), body=b"x" * 900, version=turn + 1)
-                                for each in range(3)
-                            ]
-                            await table.commit([Put(table=TableName.HISTORY, item=item) for item in items])
-                    turns.append((time.process_time() - before) / 50)
-                found[name] = statistics.median(turns[1:])
+
+            async def get(number: int) -> None:
+                await table.get(TableName.HISTORY, f"u{number}", "0")
+
+            async def commit(number: int, items: int = 3, size: int = 900) -> None:
+                body = b"x" * size
+                some = [Item(pk=f"u{number}", sk=str(each), body=body) for each in range(items)]
+                await table.commit([Put(table=TableName.HISTORY, item=item) for item in some])
+
+            async def messages(number: int) -> None:
+                await commit(number, 50, 150)
+
+            return {
+                "commit": await _cpu(commit, 50),
+                "commit of 50": await _cpu(messages, 10),
+                "get": await _cpu(get, 50),
+            }
         finally:
             await table.close()
-        return found
 
     with started(folder) as engine:
         os.environ.update(AWS_ACCESS_KEY_ID="test", AWS_SECRET_ACCESS_KEY="test")
         return asyncio.run(main())
+
+
+async def _cpu(work: Callable[[int], Awaitable[None]], times: int) -> float:
+    """The median of five turns, after one for the connection."""
+    turns = []
+    for _ in range(6):
+        before = time.process_time()
+        for number in range(times):
+            await work(number)
+        turns.append((time.process_time() - before) / times)
+    return statistics.median(turns[1:])
 
 
 # ---------------------------------------------------------------- all of it

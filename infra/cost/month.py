@@ -25,8 +25,11 @@ LOOKS_A_DAY = 15 * 60 + 1
 IDLE_POLLS = 5 * 3
 """Of a queue in a minute: five pollers that wait 20 s each."""
 PLAIN_DAY = date(2026, 11, 23)
+MB_A_CORE = 1769
 UNDERLYINGS = 5
 """A snapshot is written for each, whoever holds it."""
+MESSAGES_A_COMMIT = 50
+"""As ``engine/dispatch.py`` writes them."""
 IN_A_ROW = 10
 """Requests of an event that wait for each other."""
 AT_ONCE = 10
@@ -66,6 +69,12 @@ def events_a_day() -> Counter[str]:
         for tick in instants(session, cadence.boundary)
         for event in events_at(cadence, session, tick)
     )
+
+
+def _cores(name: str) -> float:
+    """Of one a function has; more than one do not help it."""
+    (memory,) = (point.memory for point in ENTRY_POINTS if point.name == name)
+    return min(1.0, memory / MB_A_CORE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,12 +128,14 @@ class Month:
             fixed: float = empty / nobody["invocations"] * a_day * shards
             return fixed + min(self.trading, most) * self._of_user(counted[quantity], less=empty)
 
-        requests, sent = of_day("requests"), sum(self.sends(name).values())
-        cpu = self.trading * max(0.0, self._of_user(counted["cpu"])) + (requests + sent) * self.cpu_of_request()
+        alone, commits = self._message_commits(name)
+        requests = of_day("requests") - alone + sum(self.sends(name).values())
+        cpu = self.trading * max(0.0, self._of_user(counted["cpu"])) + requests * self.cpu_of_request()
+        cpu += commits * self.counts["client cpu"]["commit of 50"]
         parts = a_day * self.parts(name)
         return Worked(
             invocations=parts * self.assumed.trading_days,
-            seconds=cpu / parts + IN_A_ROW * self.seconds_of_request(),
+            seconds=cpu / parts / _cores(name) + IN_A_ROW * self.seconds_of_request(),
             reads=of_day("reads") * self.assumed.trading_days,
             writes=(of_day("writes", UNDERLYINGS if name == "quotes" else inf) - self._unsent(name))
             * self.assumed.trading_days,
@@ -133,6 +144,14 @@ class Month:
     def parts(self, name: str) -> int:
         """Into how many an event of this function is divided, as ``adapters/aws/bus.py`` does."""
         return 1 if name == "quotes" else self.environment.shards
+
+    def _message_commits(self, name: str) -> tuple[float, float]:
+        """Commits of a day's messages of the minute: counted with one user, one each; and as many as there are, fifty
+        messages of a shard together."""
+        if name not in ("stops", "duplicates"):
+            return 0.0, 0.0
+        alone = self.trading * self.counts["functions"][name]["requests"][2] * self.assumed.minutes
+        return alone, alone / max(1.0, min(MESSAGES_A_COMMIT, self.trading / self.environment.shards))
 
     def _unsent(self, name: str) -> float:
         """Write units a day of messages that are not sent: of minutes in which nobody is woken."""
@@ -151,7 +170,7 @@ class Month:
         days = self.trading * self.assumed.trading_days
         return Worked(
             invocations=days * woken / together,
-            seconds=(side_by_side + cpu * together) / woken,
+            seconds=(side_by_side + cpu * together / _cores(queue.value)) / woken,
             reads=days * self._woken(counted["reads"], compares=only),
             writes=days * (self._woken(counted["writes"]) - (0 if only else self._spared())),
         )
@@ -174,13 +193,13 @@ class Month:
         found[SESSION.name] = Worked(invocations=assumed.days, seconds=0.1)
         found[TIMER.name] = Worked(
             invocations=days * timer["turns"],
-            seconds=LEAD_SECONDS + turn * (self.seconds_of_request() + self.cpu_of_request()),
+            seconds=LEAD_SECONDS + turn * (self.seconds_of_request() + self.cpu_of_request() / _cores(TIMER.name)),
             reads=days * timer["reads"],
             writes=days * timer["writes"],
         )
         found[WATCHDOG.name] = Worked(
             invocations=assumed.days * LOOKS_A_DAY,
-            seconds=self.seconds_of_request() + self.cpu_of_request(),
+            seconds=self.seconds_of_request() + self.cpu_of_request() / _cores(WATCHDOG.name),
             reads=days * timer["reads"],
         )
         found[API.name] = Worked(

@@ -29,6 +29,7 @@ class Tables:
     @property
     def blocks(self) -> Mapping[str, Callable[[], str]]:
         return {
+            "environments": self.environments_table,
             "months": self.months_table,
             "services": self.services_table,
             "functions": self.functions_table,
@@ -66,6 +67,15 @@ class Tables:
         rows.append(["**all**", *(f"**{_usd(self.total(users))}**" for users in USERS)])
         rows.append(["a user", *(_usd(self.total(users) / users) for users in USERS)])
         return table(["USD a month", *(f"{users:,} users" for users in USERS)], rows)
+
+    def environments_table(self) -> str:
+        """Ten users in each."""
+        rows = []
+        for name, environment in read().items():
+            tables = Tables(environment)
+            total, nat = tables.total(10), tables._of_service(10, "NAT")
+            rows.append([name, str(environment.egress.gateways), _usd(nat), _usd(total - nat), f"**{_usd(total)}**"])
+        return table(["10 users in", "gateways", "of which NAT", "the rest", "USD a month"], rows)
 
     def _of_service(self, users: int, service: str) -> float:
         return sum(line.usd(self.prices) for line in self.lines[users] if line.service == service)
