@@ -32,6 +32,7 @@ from option_baskets.adapters.inbox_queue import InboxQueue
 from option_baskets.domain.basket import BrokerAccount
 from option_baskets.domain.errors import Invalid
 from option_baskets.domain.events import Event
+from option_baskets.domain.instrument import redated
 from option_baskets.domain.market import Snapshot
 from option_baskets.domain.price_band import price_band
 from option_baskets.domain.session import IST, Session, contract_close, session_on
@@ -336,6 +337,7 @@ class Cloud:
         )
         trading.session = session
         try:
+            await exchange.catch_up(session, now, lambda contract: redated(self.facts, contract, session.date))
             yield Shift(
                 trading=trading,
                 user_id=lease.user_id,

@@ -17,7 +17,7 @@ from option_baskets.adapters.brokers.paper_behaviour import Behaviour
 from option_baskets.adapters.brokers.paper_book import Book, Event, PaperBook
 from option_baskets.adapters.brokers.paper_floor import Floor, IsTrading, Protection, Working, no_protection
 from option_baskets.domain.contract import Contract
-from option_baskets.domain.session import IST
+from option_baskets.domain.session import IST, Session
 from option_baskets.domain.settlement import payoff
 from option_baskets.ports import Clock, MarketData
 
@@ -140,6 +140,13 @@ class PaperExchange:
                             Event(user=user, account=account, contract=each, kind="redated", units=moved, at=at)
                         )
         await self._happened(events)
+
+    async def catch_up(self, session: Session, at: datetime, today: Callable[[Contract], Contract]) -> None:
+        """Where it is opened only now and again, what happened since: ``follow``, and ``settle`` what has expired."""
+        if any(units for broker in self._accounts.values() for units in broker.held.values()):
+            await self.follow(at, today)
+            is_over = at >= session.close
+            await self.settle(at, lambda held: held.expiry < session.date or (is_over and held.expiry == session.date))
 
     async def _happened(self, events: Sequence[Event]) -> None:
         await self.book.add_events(events)
