@@ -1,5 +1,6 @@
 """``baskets serve``: days that follow each other, restarts, an engine that stops, signals, figures and the log."""
 
+import asyncio
 import json
 import logging
 import os
@@ -28,6 +29,7 @@ from option_baskets.adapters.feeds.recorded import RecordedFeed
 from option_baskets.cli import main
 from option_baskets.cli.data_folder import alone
 from option_baskets.cli.running import Speed
+from option_baskets.cli.serving import background
 from option_baskets.domain.errors import Halt
 from option_baskets.domain.run import Run, RunStatus
 from option_baskets.domain.session import IST
@@ -182,6 +184,20 @@ def test_a_plan_of_the_night_is_traded_in_the_morning(tmp_path: Path) -> None:
         server.until(datetime(2026, 11, 25, 9, 21, tzinfo=IST))
         (run,) = runs(server, AFTER)
         assert run.status is RunStatus.ACTIVE
+
+
+def test_what_fails_beside_the_server_is_told_when_it_does(caplog: pytest.LogCaptureFixture) -> None:
+    async def stream() -> None:
+        raise ZeroDivisionError
+
+    async def main() -> None:
+        async with background(stream()):
+            while not caplog.records:  # noqa: ASYNC110 - the log gives no event
+                await asyncio.sleep(0)
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+    assert [record.levelname for record in caplog.records] == ["CRITICAL"]
+    assert "stream has ended beside the server" in caplog.text
 
 
 def test_an_open_stream_does_not_keep_the_process(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ class Serving:
                 ready(Served(machine=machine, entrance=entrance, days=days, platform=platform))
 
             server = Server(app, answers, proxy=self.proxy)
-            async with _background(days.run(), hub.run(), _purge(entrance), self._document(app, answering)):
+            async with background(days.run(), hub.run(), _purge(entrance), self._document(app, answering)):
                 await server.until(stop, listener)
         if days.failure is not None:
             raise days.failure
@@ -285,17 +285,26 @@ class Serving:
 
 
 @contextlib.asynccontextmanager
-async def _background(*work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
-    """Do the work beside the body; what of it is not done when the body is over is cancelled."""
-    tasks = [asyncio.create_task(each) for each in work]
+async def background(*work: Coroutine[Any, Any, Any]) -> AsyncIterator[None]:
+    """Do the work beside the body; what of it is not done when the body is over is cancelled.
+
+    What fails is told when it does: the server goes on without it, and nobody would know.
+    """
+    tasks = [asyncio.create_task(_told(each)) for each in work]
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
-        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(outcome, Exception):
-                LOG.error("work beside the server failed", exc_info=outcome)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _told(work: Coroutine[Any, Any, Any]) -> None:
+    try:
+        await work
+    except Exception:
+        name = getattr(work, "__qualname__", "work")
+        LOG.critical("%s has ended beside the server; restart it", name, exc_info=True)
 
 
 async def _purge(entrance: Entrance) -> None:
