@@ -15,7 +15,7 @@ from tests.fuzz.campaign import Campaign, fuzz
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=10_000, help="requests at least; default 10000")
-    parser.add_argument("--examples", type=int, default=40, help="most of an operation and a phase; default 40")
+    parser.add_argument("--examples", type=int, default=60, help="most of an operation and a phase; default 60")
     parser.add_argument("--seed", type=int, help="default: a new one")
     given = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed

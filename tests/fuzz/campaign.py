@@ -24,6 +24,7 @@ TERMS = replace(QUICK, access=timedelta(hours=12), limits=Limits(by_email=OFTEN,
 COUNTS = "FUZZ_COUNTS"
 """In the environment of schemathesis: the file its hooks count answers in, statuses by operationId."""
 TOKEN = "FUZZ_TOKEN"
+OTHER = "(another method)"
 _WIDE = 1_000_000
 _LOOKED_AFTER = 0.5
 """Seconds between two looks at whether what is asked for is still there."""
@@ -33,7 +34,7 @@ _PUT = {"side": "SELL", "type": "PE", "strike": {"rule": "atm", "offset": 3}}
 _WING = {"side": "BUY", "type": "PE", "strike": {"rule": "atm", "offset": 8}}
 STANDING = {
     "Condor": [_CALL | {"id": "sold-call"}, _PUT | {"id": "sold-put"}, _WING | {"id": "wing"}],
-    "Straddle": [_CALL | {"id": "short-call"}, _PUT | {"id": "short-put"}],
+    "Straddle": [_CALL | {"id": "short-call"}, _PUT | {"id": "short-put"}, _WING | {"id": "wing"}],
 }
 """Legs by strategy. A leg like the published example's can be added to the first, and is in the second."""
 
@@ -48,10 +49,12 @@ class Campaign:
     """schemathesis's own."""
     answered: Mapping[str, Mapping[int, int]]
     """How often each status was answered, by operationId."""
+    others: int
+    """Requests with methods that no operation has."""
 
     @property
     def cases(self) -> int:
-        return sum(sum(counts.values()) for counts in self.answered.values())
+        return self.others + sum(sum(counts.values()) for counts in self.answered.values())
 
     @property
     def never_accepted(self) -> list[str]:
@@ -78,22 +81,21 @@ def fuzz(folder: Path, *arguments: str, time_passes: bool) -> Campaign:
         config = _config(folder, asha)
         command = [Path(sys.executable).with_name("schemathesis"), "--config-file", config, "run", *arguments]
         surroundings = {**os.environ, TOKEN: asha.token, COUNTS: str(counts)}
-        with (folder / "report.txt").open("wb") as report:
+        with (folder / "report.txt").open("wb") as told:
             process = subprocess.Popen(
                 [*map(str, command), "--no-color", f"{server.url}/openapi.json"],
-                stdout=report,
+                stdout=told,
                 stderr=subprocess.STDOUT,
                 env=surroundings,
             )
             _look_after(process, server, asha, time_passes=time_passes)
-    return Campaign(
-        clean=process.returncode == 0,
-        report=(folder / "report.txt").read_text(encoding="utf-8"),
-        answered={
-            name: {int(status): count for status, count in statuses.items()}
-            for name, statuses in json.loads(counts.read_text(encoding="utf-8")).items()
-        },
-    )
+    answered = {
+        name: {int(status): count for status, count in statuses.items()}
+        for name, statuses in json.loads(counts.read_text(encoding="utf-8")).items()
+    }
+    others = sum(answered.pop(OTHER, {}).values())
+    report = (folder / "report.txt").read_text(encoding="utf-8")
+    return Campaign(clean=process.returncode == 0, report=report, answered=answered, others=others)
 
 
 def _config(folder: Path, asha: Person) -> Path:
@@ -130,6 +132,8 @@ def _restore(http: httpx.Client) -> None:
     for name, legs in STANDING.items():
         if http.get(f"/options/strategies/income.{name.lower()}").status_code == 404:
             _made(http, "/options/baskets/income/strategies", _plan(name, legs))
+        if http.get(f"/options/strategies/income.{name.lower()}/legs/wing").status_code == 404:
+            _made(http, f"/options/strategies/income.{name.lower()}/legs", _WING | {"id": "wing"})
 
 
 def _plan(name: str, legs: list[dict[str, Any]]) -> dict[str, Any]:
