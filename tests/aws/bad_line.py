@@ -32,6 +32,13 @@ class Trouble:
     kills_at: int = 0
     """The order, counted over the day, with which in hand the process is killed that hands it to the exchange."""
     counts: Counter[str] = field(default_factory=Counter)
+    _sent: set[str] = field(default_factory=set)
+
+    def is_new(self, body: bytes) -> bool:
+        """Whether any of its messages was not sent before."""
+        before = len(self._sent)
+        self._sent |= {str(entry["MessageBody"]) for entry in json.loads(body)["Entries"]}
+        return len(self._sent) > before
 
 
 @dataclass(kw_only=True)
@@ -51,7 +58,7 @@ class BadLine:
                 continue
             if target == _COMMIT and (failed := _failed(trouble, request, body)) is not None:
                 return failed
-            if target == _SENDING:
+            if target == _SENDING and trouble.is_new(body):
                 for _ in range(trouble.sends - 1):
                     trouble.counts["sent again"] += 1
                     await self._sent(request, body)
@@ -80,10 +87,6 @@ class BadLine:
                 yield self
             finally:
                 await runner.cleanup()
-
-    def variables(self) -> dict[str, str]:
-        """By which functions find it."""
-        return {"AWS_ENDPOINT_URL_DYNAMODB": self.address, "AWS_ENDPOINT_URL_SQS": self.address}
 
 
 def _failed(trouble: Trouble, request: web.Request, body: bytes) -> web.Response | None:

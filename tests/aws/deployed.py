@@ -57,6 +57,7 @@ class Deployed:
     bus_address: str
     outputs: Mapping[str, str]
     dynamo: Dynamo
+    http: httpx.AsyncClient
     line: BadLine
     """Between the functions and DynamoDB and SQS; a test sees both without it."""
     environment: Environment = ENVIRONMENT
@@ -148,11 +149,16 @@ class Deployed:
         await self.met(self.is_delivered, "what the bus brought was worked off")
 
     async def _nobody_works(self) -> bool:
-        if {self.environment.named(name) for name in QueueName} & set((await self.bus())["running"]):
+        if await self._is_anybody_running() or any([await self.visible(name) for name in QueueName]):
             return False
-        if [name for name in QueueName if await self.visible(name)]:
-            return False
-        return not [user for user in await self.users() if await self.leases.holder(user)]
+        return not await self._is_anybody_at_work()
+
+    async def _is_anybody_running(self) -> bool:
+        return bool({self.environment.named(name) for name in QueueName} & set((await self.bus())["running"]))
+
+    async def _is_anybody_at_work(self) -> bool:
+        """Anybody has a lease: a process that died has it until it runs out."""
+        return any([await self.leases.holder(user) for user in await self.users()])
 
     async def visible(self, queue: str) -> int:
         """Messages in a queue that wait for nothing."""
@@ -182,16 +188,15 @@ class Deployed:
 
     async def bus(self) -> Mapping[str, Any]:
         """What the emulator's launcher tells."""
-        async with httpx.AsyncClient() as client:
-            counts: dict[str, Any] = (await client.get(self.bus_address)).json()
-            return counts
+        counts: dict[str, Any] = (await self.http.get(self.bus_address)).json()
+        return counts
 
     async def is_quiet(self) -> bool:
         """Whether no message is due, and nobody works."""
         assert self.now is not None
-        if await self.overdue(self.now):
+        if await self._is_anybody_running() or await self.overdue(self.now):
             return False
-        return not [user for user in await self.users() if await self.leases.holder(user)]
+        return not await self._is_anybody_at_work()
 
     async def overdue(self, until: datetime) -> list[Message]:
         shards = range(self.environment.shards)

@@ -12,8 +12,6 @@ EARLIER = timedelta(seconds=5)
 """Before the instant, for a worker that has to start; it waits out the rest."""
 LONGEST = timedelta(seconds=900)
 """SQS delays no longer. A message due later wakes its worker early, who has it sent again."""
-AGAIN = 1
-"""Seconds, where market time is led by hand: so often a worker looks whether the instant has come."""
 
 
 class SqsWake:
@@ -21,7 +19,8 @@ class SqsWake:
 
     Args:
         usual_kinds: kinds of messages that are not urgent.
-        delays: whether market time runs as time does; where it is led by hand, no delay is longer than ``AGAIN``.
+        delays: whether market time runs as time does. Where it is led by hand no delay would fit: what is due later
+            is not sent, and the sweep over inboxes at its minute finds it.
     """
 
     def __init__(
@@ -38,6 +37,8 @@ class SqsWake:
         """Raises Unavailable: SQS did not take one of them; the sweep over inboxes finds what nobody came for."""
         by_queue: dict[str, list[Message]] = {}
         for message in messages:
+            if self._delay(message) and not self._delays:
+                continue
             queue = self._usual if message.kind in self._usual_kinds else self._urgent
             by_queue.setdefault(queue, []).append(message)
         for queue, some in by_queue.items():
@@ -53,8 +54,8 @@ class SqsWake:
         ]
 
     def _delay(self, message: Message) -> int:
-        wait = message.at - EARLIER - self._clock.now()
-        return min(max(0, int(wait.total_seconds())), int(LONGEST.total_seconds()) if self._delays else AGAIN)
+        wait = min(message.at - EARLIER - self._clock.now(), LONGEST)
+        return max(0, int(wait.total_seconds()))
 
 
 def message_of(body: str) -> Message:
