@@ -1,17 +1,19 @@
 """Leases: who works for a user. One process at a time does, and another takes over when it stops renewing.
 
 A lease is an item that says until when it is held, on the wall clock; it is taken and renewed under its version, so of
-two that reach for it one has it. Who holds one sends nothing once ``is_held`` is no longer true, which a process that
-was frozen sees before its next order.
+two that reach for it one has it. The item stays when a lease is given back: a version is one holder's for ever, so
+somebody who was frozen never takes a later lease for their own. Who holds one sends nothing once ``is_held`` is no
+longer true, which a process that was frozen sees before its next order.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from option_baskets.domain.errors import Conflict
-from option_baskets.ports import Clock, Delete, Item, Put, Table
+from option_baskets.ports import Clock, Item, Put, Table
 from option_baskets.store import codec, keys
 from option_baskets.store.shelf import CONFIGURATIONS
+from option_baskets.store.unclear import commit_surely
 
 SPAN = timedelta(seconds=12)
 """Renewed every third of it; a process that died is followed after it."""
@@ -49,19 +51,17 @@ class Leases:
         if found is not None and found.until > self._wall.now() and found.holder != holder:
             return None
         version = found.version if found else 0
-        return await self._put(Lease(user_id=user_id, holder=holder, until=self._wall.now(), version=version))
+        return await self._put(
+            Lease(user_id=user_id, holder=holder, until=self._wall.now(), version=version), self.span
+        )
 
     async def renew(self, lease: Lease) -> Lease | None:
         """The lease, from now on for its whole span; None: it is another's by now."""
-        return await self._put(lease)
+        return await self._put(lease, self.span)
 
     async def release(self, lease: Lease) -> None:
         """Let others have it at once; what is another's by now stays theirs."""
-        pk, sk = keys.lease(lease.user_id)
-        try:
-            await self._table.commit([Delete(table=CONFIGURATIONS, pk=pk, sk=sk, expected=lease.version)])
-        except Conflict:
-            return
+        await self._put(lease, timedelta())
 
     async def holder(self, user_id: str) -> str | None:
         """Who works for the user now."""
@@ -72,12 +72,12 @@ class Leases:
         item = await self._table.get(CONFIGURATIONS, *keys.lease(user_id))
         return None if item is None else codec.decode(item.body, Lease)
 
-    async def _put(self, lease: Lease) -> Lease | None:
+    async def _put(self, lease: Lease, span: timedelta) -> Lease | None:
         pk, sk = keys.lease(lease.user_id)
-        taken = replace(lease, until=self._wall.now() + self.span, version=lease.version + 1)
+        taken = replace(lease, until=self._wall.now() + span, version=lease.version + 1)
         item = Item(pk=pk, sk=sk, body=codec.encode(taken), version=taken.version)
         try:
-            await self._table.commit([Put(table=CONFIGURATIONS, item=item, expected=lease.version)])
+            await commit_surely(self._table, [Put(table=CONFIGURATIONS, item=item, expected=lease.version)])
         except Conflict:
             return None
         return taken
