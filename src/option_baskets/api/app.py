@@ -52,5 +52,5 @@ def make_app(platform: Platform) -> FastAPI:
     app.add_middleware(BodyLimit)
     app.add_middleware(Turns)
     app.add_middleware(Watched, metrics=platform.metrics)
-    describe(app)
+    describe(app, is_whole=not without)
     return app

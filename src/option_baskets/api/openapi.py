@@ -1,9 +1,8 @@
 """The OpenAPI document: what FastAPI sees of the routes, with the schemas that are not Python types."""
 
-import asyncio
-import threading
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
+from importlib.resources import files
 from typing import Any
 
 import msgspec
@@ -32,31 +31,40 @@ EXTRA: tuple[Callable[[], Schemas], ...] = (plan_schemas, stream_schemas, accoun
 PATH = "/openapi.json"
 
 
-class Published:
-    """The document of an app, made and encoded once: in a second of computing, which is for a thread."""
+STORED = "openapi.json"
+"""The document of the whole API, beside this module. ``tools/publish_openapi.py`` writes it, and a test compares."""
 
-    def __init__(self, app: FastAPI) -> None:
+
+class Published:
+    """The document of an app. Making it takes a second of computing, so that of the whole API is stored.
+
+    Python 3.11 cannot parse in two threads at once, which making it does and so may the first request of a route; what
+    is not stored is made where nothing else goes on beside it, in a process that answers one request at a time.
+    """
+
+    def __init__(self, app: FastAPI, *, is_whole: bool) -> None:
         self._app = app
-        self._lock = threading.Lock()
-        self._document: Schemas = {}
+        self._is_whole = is_whole
         self._text = b""
 
     def document(self) -> Schemas:
-        with self._lock:
-            if not self._text:
-                self._document = _document(self._app)
-                self._text = msgspec.json.encode(self._document)
-            return self._document
+        """Made anew from the routes."""
+        return _document(self._app)
 
     async def answer(self) -> Response:
         if not self._text:
-            await asyncio.to_thread(self.document)
+            stored = files("option_baskets.api") / STORED
+            self._text = stored.read_bytes() if self._is_whole else msgspec.json.encode(self.document())
         return Response(self._text, media_type="application/json")
 
 
-def describe(app: FastAPI) -> None:
-    """Have the app answer its document, and a page that shows it. ``app.openapi()`` makes it, from any thread."""
-    published = Published(app)
+def describe(app: FastAPI, *, is_whole: bool) -> None:
+    """Have the app answer its document, and a page that shows it.
+
+    Args:
+        is_whole: the app has every route there is.
+    """
+    published = Published(app, is_whole=is_whole)
     app.openapi = published.document  # type: ignore[method-assign]
     app.add_api_route(PATH, published.answer, include_in_schema=False)
     app.add_api_route("/docs", _page, include_in_schema=False)

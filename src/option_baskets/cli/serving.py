@@ -36,8 +36,6 @@ from option_baskets.entrance import Entrance
 from option_baskets.wiring import Embedded, last_tick, newest_session, spare_the_collector
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from option_baskets.adapters.feeds.recorded import RecordedFeed
 
 LOG = logging.getLogger(__name__)
@@ -160,7 +158,7 @@ class Serving:
         stop: asyncio.Event | None = None,
     ) -> None:
         """As ``run``, on the running loop, until ``stop`` is set or a signal comes; ``ready`` once it answers."""
-        stop, answering = stop or asyncio.Event(), asyncio.Event()
+        stop = stop or asyncio.Event()
         async with self._machine(clock) as machine, self._entrance() as entrance:
             days = self._days(machine, clock, place)
             hub = Hub(
@@ -181,11 +179,10 @@ class Serving:
                     gc.enable()
                 if isinstance(clock, LedClock):
                     clock.go_on()
-                answering.set()
                 ready(Served(machine=machine, entrance=entrance, days=days, platform=platform))
 
             server = Server(app, answers, proxy=self.proxy)
-            async with background(days.run(), hub.run(), _purge(entrance), self._document(app, answering)):
+            async with background(days.run(), hub.run(), _purge(entrance)):
                 await server.until(stop, listener)
         if days.failure is not None:
             raise days.failure
@@ -216,12 +213,6 @@ class Serving:
             condition=days.condition,
             metrics=metrics,
         )
-
-    async def _document(self, app: "FastAPI", answering: asyncio.Event) -> None:
-        """Make the API's document beside the loop, which would stand still for a second if it were made when asked."""
-        if self.threaded:
-            await answering.wait()
-            await asyncio.to_thread(app.openapi)
 
     @contextlib.asynccontextmanager
     async def _machine(self, clock: RealClock) -> AsyncIterator[Embedded]:
