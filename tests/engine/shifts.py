@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from option_baskets.adapters.basket_file import BasketFile
 from option_baskets.adapters.brokers.fills import RecordedFills
 from option_baskets.adapters.brokers.paper import PaperExchange
+from option_baskets.adapters.brokers.paper_behaviour import Behaviour
 from option_baskets.adapters.cadence import load_cadence
 from option_baskets.adapters.clock import SimulatedClock
 from option_baskets.adapters.embedded.table import SqliteTable
@@ -29,7 +30,7 @@ from option_baskets.engine.assembly import Unconnected, assembled
 from option_baskets.engine.desk import AccountKey
 from option_baskets.engine.dispatch import begin_session, dispatch, end_session
 from option_baskets.engine.messages import AHEAD
-from option_baskets.engine.shift import Shift, woken
+from option_baskets.engine.shift import LONGEST, Shift, woken
 from option_baskets.engine.trading import Trading
 from option_baskets.ports import Broker, Message, Write
 from option_baskets.store.books import Books
@@ -131,12 +132,22 @@ class Shop:
     """Of workers that lived; what they did not do was brought again."""
     begun: int = 0
     """Shifts that began."""
+    behaviour: Mapping[str, Behaviour] = field(default_factory=dict)
+    """Of accounts."""
+    longest: timedelta = LONGEST
+    """How long a shift may last."""
+    day: date | None = None
+    """Which of the recorded days; None: there is only one."""
+    lasted: list[tuple[datetime, timedelta]] = field(default_factory=list)
+    """When each shift began, and how long it was at work."""
+    lost: frozenset[str] = frozenset()
+    """Kinds of messages whose wake-ups are lost."""
     names: Iterator[int] = field(default_factory=count)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.feed = RecordedFeed(self.days)
-        (day,) = self.feed.sessions()
+        day, *_ = [self.day] if self.day else self.feed.sessions()
         self.session: Session = self.feed.session(day)
         self.cadence = load_cadence()
         self.durable = SqliteTable.open(self.data / TRADING_FILE, now=self.clock.now, threaded=False, durable=False)
@@ -149,13 +160,16 @@ class Shop:
     async def exchange(self, user_id: str) -> PaperExchange:
         """The user's part of it, as the table has it."""
         book = await TableBook.open(self.durable, user_id, self.session.date)
-        return PaperExchange(
+        exchange = PaperExchange(
             book,
             self.feed,
             self.clock,
             fills=RecordedFills(self.feed),
             is_trading=lambda _, at: self.session.is_open(at),
         )
+        for account, how in self.behaviour.items():
+            exchange.broker(account, user=user_id, behaviour=how)
+        return exchange
 
     def trading(
         self,
@@ -198,14 +212,17 @@ class Shop:
             lease=lease,
             leases=Leases(table, self.clock),
             matching=exchange.on_market,
+            longest=self.longest,
         )
+        began = self.clock.now()
         try:
             yield shift
         finally:
+            self.lasted.append((began, self.clock.now() - began))
             await exchange.close()
 
     async def _wake(self, messages: Sequence[Message]) -> None:
-        for message in (each for each in messages for _ in range(self.wakes)):
+        for message in (each for each in messages if each.kind not in self.lost for _ in range(self.wakes)):
             task = asyncio.create_task(self._brought(message), name=f"wake {message.id}")
             self.tasks.add(task)
             task.add_done_callback(self.tasks.discard)

@@ -22,7 +22,14 @@ from option_baskets.engine.gate import Gate
 from option_baskets.engine.kills import watch as watch_kills
 from option_baskets.engine.losses import carry_over
 from option_baskets.engine.messages import ENTER_RUN
-from option_baskets.engine.overnight import hand_on, settle_expired, take_over
+from option_baskets.engine.overnight import (
+    PRICED_WITHIN,
+    hand_on,
+    is_carrying,
+    settle_expired,
+    take_over,
+    tell_of_missing_prices,
+)
 from option_baskets.engine.presence import note_beginning, note_end
 from option_baskets.engine.quotes import refresh_quotes
 from option_baskets.engine.reconcile import look_at, noticed, reconcile_all
@@ -87,6 +94,8 @@ class TradingDay:
         await note_beginning(trading, resumed=self._checked is not None)
         await recover(trading)
         await take_over(trading)
+        if is_carrying(trading):
+            trading.start(tell_of_missing_prices(trading, session.open + PRICED_WITHIN), name="prices of what is held")
         workers = [asyncio.create_task(self._work(), name="queue worker")]
         if self.kills_every is not None:
             workers.append(asyncio.create_task(watch_kills(trading, self.kills_every), name="kill switches"))

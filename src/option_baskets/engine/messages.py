@@ -16,6 +16,8 @@ LOOK = "look"
 """A kill switch was thrown or released, or a strategy is to be left."""
 MORNING, EVENING = "morning", "evening"
 """A session begins, or has ended, with something held."""
+PRICES = "prices"
+"""Some minutes after the open: tell what is held and has no price."""
 
 AHEAD = timedelta(seconds=10)
 """What is due so soon is waited for by whoever works for the user, instead of ending before it."""

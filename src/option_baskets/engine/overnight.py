@@ -42,8 +42,11 @@ async def take_over(trading: Trading) -> None:
             if position.contract.expiry >= session.date and snapshot.listing(position.contract) is None:
                 text = f"{_what(run, position)} is not listed today: it cannot be closed by its rules or its exit"
                 await _tell(trading, run, position, "not_listed", text, session.starts)
-    if _carried(trading):
-        trading.start(_tell_of_missing_prices(trading, session.open + PRICED_WITHIN), name="prices of what is held")
+
+
+def is_carrying(trading: Trading) -> bool:
+    """Something of an earlier day is held, or waited for."""
+    return bool(_carried(trading))
 
 
 async def settle_expired(trading: Trading, at: datetime) -> None:
@@ -127,7 +130,7 @@ async def _plan_exit(trading: Trading, key: RunKey) -> None:
     await _tell(trading, run, None, code, f"{run.strategy.name}: {note}", session.starts, level)
 
 
-async def _tell_of_missing_prices(trading: Trading, at: datetime) -> None:
+async def tell_of_missing_prices(trading: Trading, at: datetime) -> None:
     """Tell, once, of everything carried into this session that the market shows no price of."""
     await trading.clock.sleep_until(at)
     snapshot = await trading.market.snapshot(at)
