@@ -34,7 +34,7 @@ def _emulator(folder: Path, **variables: str) -> Iterator[Emulator]:
         if os.environ.get("CI") == "true":
             pytest.fail(why)
         pytest.skip(why)
-    with pytest.MonkeyPatch.context() as patch, started(folder, **variables) as engine:
+    with pytest.MonkeyPatch.context() as patch, started(folder, None, **variables) as engine:
         if engine.name != "ministack":
             pytest.skip("DynamoDB Local is DynamoDB alone")
         for name, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")):
