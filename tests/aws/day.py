@@ -27,7 +27,7 @@ from option_baskets.wiring import LOCAL_USER, Embedded, Market, play
 FACTS = load()
 NEAR = 400
 """Points from the spot at which the day begins; strikes farther away are left out."""
-MINUTES = 20
+MINUTES = 16
 """Of the session that have prices of their own; all that is traded is over by then."""
 _MINUTE = timedelta(minutes=1)
 
@@ -106,7 +106,7 @@ class Day:
         return self.session.open + number * _MINUTE
 
     def plans(self) -> BasketFile:
-        instants = {"straddle_entry": 5, "spread_entry": 10, "spread_exit": 14, "straddle_exit": 15}
+        instants = {"straddle_entry": 5, "spread_entry": 10, "spread_exit": 11, "straddle_exit": 12}
         text = BASKET.format_map({name: f"{self.minute(number):%H:%M}" for name, number in instants.items()})
         return parse_basket(text, FACTS.names)
 

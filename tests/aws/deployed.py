@@ -154,7 +154,8 @@ class Deployed:
         return not await self._is_anybody_at_work()
 
     async def _is_anybody_running(self) -> bool:
-        return bool({self.environment.named(name) for name in QueueName} & set((await self.bus())["running"]))
+        now = await self.bus()
+        return now["batches"] > 0 or bool({self.environment.named(name) for name in QueueName} & set(now["running"]))
 
     async def _is_anybody_at_work(self) -> bool:
         """Anybody has a lease: a process that died has it until it runs out."""

@@ -2,7 +2,8 @@
 
 The bus of AWS invokes a function asynchronously: what fails is tried twice more, then it is put into the function's
 dead letters. That of ministack forgets it. And nobody can ask ministack whether what the bus delivered was worked off,
-so that is told at ``BUS_PORT``, beside the functions that run: ``{"under_way": 0, "delivered": 12, "running": []}``.
+so that is told at ``BUS_PORT``, beside the functions that run: ``{"under_way": 0, "delivered": 12, "running": []}``;
+``batches`` are those of queues and streams that functions have or are about to get.
 """
 
 import contextvars
@@ -53,9 +54,10 @@ def _try(functions: Any, record: Mapping[str, Any], event: Mapping[str, Any]) ->
 class _Answer(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         functions = import_module("ministack.services.lambda_svc")
+        batches = sum(functions._esm_inflight.values())
         running = sorted(name.rpartition(":")[2] for name in functions.executions_in_flight()[1])
         with _lock:
-            body = json.dumps(_counts | {"running": running}).encode()
+            body = json.dumps(_counts | {"running": running, "batches": batches}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
