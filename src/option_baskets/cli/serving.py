@@ -182,7 +182,7 @@ class Serving:
                 ready(Served(machine=machine, entrance=entrance, days=days, platform=platform))
 
             server = Server(app, answers, proxy=self.proxy)
-            async with background(days.run(), hub.run(), _purge(entrance)):
+            async with background(days.run(), hub.run(), _purge(entrance), _routes_made(app)):
                 await server.until(stop, listener)
         if days.failure is not None:
             raise days.failure
@@ -296,6 +296,14 @@ async def _told(work: Coroutine[Any, Any, Any]) -> None:
     except Exception:
         name = getattr(work, "__qualname__", "work")
         LOG.critical("%s has ended beside the server; restart it", name, exc_info=True)
+
+
+async def _routes_made(app: "FastAPI") -> None:
+    """FastAPI makes a route when it is first looked at: one after another now, and not all for the first request."""
+    from fastapi.routing import iter_route_contexts
+
+    for _ in iter_route_contexts(app.routes):
+        await asyncio.sleep(0)
 
 
 async def _purge(entrance: Entrance) -> None:
