@@ -36,6 +36,8 @@ from option_baskets.entrance import Entrance
 from option_baskets.wiring import Embedded, last_tick, newest_session, spare_the_collector
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from option_baskets.adapters.feeds.recorded import RecordedFeed
 
 LOG = logging.getLogger(__name__)
