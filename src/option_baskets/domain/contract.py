@@ -61,6 +61,14 @@ class Contract:
         return f"{self.underlying}|{self.expiry.isoformat()}|{strike:011.2f}|{self.type}"
 
 
+def contract_of(key: str) -> Contract:
+    """The contract with this key."""
+    underlying, expiry, strike, type_ = key.split("|")
+    type_of = ContractType(type_)
+    at = Decimal(strike) if type_of.is_option else None
+    return Contract(underlying=underlying, expiry=date.fromisoformat(expiry), strike=at, type=type_of)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
     """What the day's contract list says of one contract; in replay the recorded list is trusted over the calendar."""

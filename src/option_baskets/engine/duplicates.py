@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from option_baskets.domain.order import Order, OrderReport
 from option_baskets.engine.desk import AccountKey
-from option_baskets.engine.standing import Standing
+from option_baskets.engine.standing import EXTERNAL, Standing
 from option_baskets.engine.trading import Trading
 
 SAME_TIME = timedelta(seconds=5)
@@ -83,10 +83,16 @@ def _twin(report: OrderReport, ours: Sequence[Order]) -> Order | None:
 
 
 async def remember_alerts(trading: Trading) -> None:
-    """Take up what a process before this one has already said of the session's orders."""
+    """Take up what a process before this one has already said of the session's orders, and of what is not ours.
+
+    What it had confirmed to be held beside our runs is so until a reading shows otherwise: nothing is entered there.
+    """
     for user_id in sorted({user_id for user_id, _ in trading.desk.brokers}):
         for alert in await trading.books.alerts(user_id, trading.close_of_day().date()):
             trading.alerted.add(((user_id, alert.account), alert.subject))
+            if alert.code == EXTERNAL and (user_id, alert.account) in trading.desk.brokers:
+                standing = trading.standings.setdefault((user_id, alert.account), Standing())
+                standing.remember(alert.subject)
 
 
 async def _alert_once(trading: Trading, account: AccountKey, key: str, message: str) -> None:

@@ -24,7 +24,7 @@ from option_baskets.domain.session import IST
 from option_baskets.engine.desk import AccountKey
 from option_baskets.engine.duplicates import tell_of_strangers
 from option_baskets.engine.runs import RunKey
-from option_baskets.engine.standing import Missing, Standing
+from option_baskets.engine.standing import EXTERNAL, Missing, Standing, subject_of
 from option_baskets.engine.stops import go_on_closing
 from option_baskets.engine.trading import Trading
 from option_baskets.ports import Broker, Write
@@ -296,14 +296,14 @@ async def _confirmed(trading: Trading, account: AccountKey, standing: Standing, 
         drift.contract,
         f"{account[1]} holds {drift.held:+d} {name} and our runs {left:+d}: {opened:+d} are not ours. They are left "
         "alone, and nothing is entered in it there until they are gone",
-        f"{drift.contract.key} {opened:+d}",
+        subject_of(drift.contract, opened),
     )
 
 
 async def _gone(trading: Trading, account: AccountKey, standing: Standing, contract: Contract) -> None:
     del standing.apart[contract]
     message = f"{account[1]} holds no {contract.name} any more that is not ours: it may be entered again"
-    await _tell_of_contract(trading, account, standing, contract, message, f"{contract.key} gone")
+    await _tell_of_contract(trading, account, standing, contract, message, subject_of(contract, 0))
 
 
 async def _reduce(trading: Trading, account: AccountKey, drift: Drift, reduction: Reduction) -> bool:
@@ -374,7 +374,7 @@ async def _tell_of_contract(
     standing.told.add(contract)
     if not is_first:
         trading.alerted.discard((account, subject))
-    await _tell(trading, account, "external_position", message, subject=subject)
+    await _tell(trading, account, EXTERNAL, message, subject=subject)
 
 
 async def _tell(

@@ -45,8 +45,9 @@ from option_baskets.engine.overnight import (
     take_over,
     tell_of_missing_prices,
 )
-from option_baskets.engine.reconcile import noticed, reconcile_all
+from option_baskets.engine.reconcile import look_at, noticed, reconcile_all
 from option_baskets.engine.recovery import recover
+from option_baskets.engine.runs import RunKey
 from option_baskets.engine.stops import check_run, check_stops
 from option_baskets.engine.trading import Trading
 from option_baskets.ports import Broker, Clock, Message
@@ -128,6 +129,7 @@ class Shift:
     async def _work_off(self) -> None:
         until = self.wall.now() + self.longest
         await recover(self.trading)
+        self._look_twice()
         while True:
             await self._begin_due()
             await self._match()
@@ -224,9 +226,25 @@ class Shift:
             return
         if message.kind == ENTER_RUN:
             await self._check(_minute_of(message.at))  # exits of a minute go before its entries
+            await self._seen_twice(key)
             await enter(trading, key, message.at)
         elif self._is_checked_at(at := self._not_past(message.at)):
             await check_run(trading, key, await trading.market.snapshot(at))
+
+    def _look_twice(self) -> None:
+        """What a first reading shows beside our runs, a second one confirms before anything is entered there."""
+        trading = self.trading
+        for account, standing in [*trading.standings.items()]:
+            if standing.suspected:
+                look = look_at(trading, account)
+                trading.start(look, name=f"look at {account[1]}", user_id=account[0])
+
+    async def _seen_twice(self, key: RunKey) -> None:
+        for each in self.trading.runs.get(key).allocations:
+            standing = self.trading.standings.get((key[0], each.account))
+            if standing is not None and standing.suspected:
+                async with standing.lock:
+                    continue
 
     async def _check(self, at: datetime) -> None:
         """The stop check of an instant, once. One that comes late looks at the prices there are now; before the

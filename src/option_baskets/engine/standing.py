@@ -4,8 +4,17 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from option_baskets.domain.contract import Contract
+from option_baskets.domain.contract import Contract, contract_of
 from option_baskets.domain.drift import Drift
+
+EXTERNAL = "external_position"
+"""Alerts of what is held beside our runs. Their subject is the contract's key and the units, or ``gone``."""
+_GONE = "gone"
+
+
+def subject_of(contract: Contract, units: int) -> str:
+    """Units that are not ours; 0: there are none any more."""
+    return f"{contract.key} {units:+d}" if units else f"{contract.key} {_GONE}"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,3 +55,12 @@ class Standing:
     def is_settled(self) -> bool:
         """Nothing waits for another reading."""
         return not self.suspected and all(each.is_told for each in self.missing.values())
+
+    def remember(self, subject: str) -> None:
+        """Take up what an alert of before has said; of several of a contract the last counts."""
+        key, _, units = subject.rpartition(" ")
+        contract = contract_of(key)
+        self.told.add(contract)
+        self.apart.pop(contract, None)
+        if units != _GONE:
+            self.apart[contract] = int(units)

@@ -1,0 +1,98 @@
+"""What a shift has to know of the shifts before it, and of accounts nobody has looked at today."""
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from option_baskets.adapters.basket_file import parse_basket
+from option_baskets.adapters.clock import SimulatedClock, run_simulated
+from option_baskets.domain.contract import Contract, Side, contract_of
+from option_baskets.domain.ids import Action
+from option_baskets.domain.order import Intent
+from option_baskets.domain.reasons import Reason
+from option_baskets.domain.risk import approve
+from option_baskets.domain.run import Run
+from option_baskets.engine.standing import Standing, subject_of
+from option_baskets.store.records import Alert
+from option_baskets.wiring import LOCAL_USER
+from tests.engine.shifts import Shop
+from tests.engine.test_reconcile import PRICES, by_hand
+from tests.engine.tiny_day import DAY, FACTS, LOT, QUIET, STRADDLE, call, instant, play_day, record
+
+Trade = tuple[str, Side, Contract]
+
+
+def intent_by_hand(shop: Shop, side: Side, contract: Contract) -> Intent:
+    return Intent(
+        id="",
+        user_id=LOCAL_USER,
+        run_id="",
+        strategy_id="",
+        leg="",
+        account="one",
+        entry_number=0,
+        action=Action.ENTER,
+        attempt=0,
+        slice_number=0,
+        contract=contract,
+        side=side,
+        quantity=LOT,
+        limit=PRICES[contract],
+        decided_at=shop.clock.now(),
+    )
+
+
+async def traded_by_hand(shop: Shop, at: str, side: Side, contract: Contract) -> None:
+    """What the broker's own app does, at a time at which no shift is at work."""
+    await shop.clock.sleep_until(instant(at))
+    exchange = await shop.exchange(LOCAL_USER)
+    await exchange.broker("one", user=LOCAL_USER).place(approve(intent_by_hand(shop, side, contract)))
+    await exchange.close()
+
+
+def day_of_shifts(tmp_path: Path, *by_hand: Trade, **how: Any) -> tuple[list[Run], list[Alert]]:
+    """A day, with orders by hand at their times."""
+
+    async def main(clock: SimulatedClock) -> tuple[list[Run], list[Alert]]:
+        shop = Shop(data=tmp_path, days=tmp_path / "days", clock=clock, **how)
+        try:
+            await shop.adopt(LOCAL_USER, parse_basket("format = 1\n" + STRADDLE, FACTS.names))
+            await asyncio.gather(shop.play(), *(traded_by_hand(shop, *each) for each in by_hand))
+            return await shop.books.runs_on(LOCAL_USER, DAY), await shop.books.alerts(LOCAL_USER, DAY)
+        finally:
+            await shop.close()
+
+    return run_simulated(main, instant("09:00"))
+
+
+def test_nothing_is_entered_where_an_account_holds_what_is_not_ours_though_no_shift_has_seen_it(
+    tmp_path: Path,
+) -> None:
+    days = record(tmp_path / "days", QUIET)
+    (tmp_path / "one").mkdir()
+    played = play_day(days, tmp_path / "one", acts=[by_hand("09:16:30", call(), Side.BUY, LOT)])
+    assert played.run.reason is Reason.EXTERNAL_POSITION
+    (run,), _ = day_of_shifts(tmp_path, ("09:16:30", Side.BUY, call()))
+    assert (run.status, run.reason) == (played.run.status, played.run.reason)
+
+
+def test_what_is_not_ours_is_told_once_and_again_when_it_is_gone(tmp_path: Path) -> None:
+    record(tmp_path / "days", QUIET)
+    (run,), alerts = day_of_shifts(tmp_path, ("09:22:30", Side.BUY, call(26100)), ("09:28:30", Side.SELL, call(26100)))
+    told = [alert.subject for alert in alerts if alert.code == "external_position"]
+    assert told == [subject_of(call(26100), LOT), subject_of(call(26100), 0)]
+    assert not any(position.open for position in run.positions)
+
+
+@pytest.mark.parametrize("units", [LOT, -LOT])
+def test_what_an_alert_says_of_an_account_is_what_it_is_remembered_by(units: int) -> None:
+    standing = Standing()
+    standing.remember(subject_of(call(), units))
+    assert standing.apart == {call(): units}
+    standing.remember(subject_of(call(), 0))
+    assert standing.apart == {}
+    future = replace(call(), strike=None, type=type(call().type)("FUT"))
+    assert contract_of(future.key) == future
