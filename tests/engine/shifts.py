@@ -31,7 +31,7 @@ from option_baskets.engine.desk import AccountKey
 from option_baskets.engine.dispatch import begin_session, dispatch, end_session
 from option_baskets.engine.messages import AHEAD
 from option_baskets.engine.shift import LONGEST, Shift, woken
-from option_baskets.engine.trading import Trading
+from option_baskets.engine.trading import Pace, Trading
 from option_baskets.ports import Broker, Message, Write
 from option_baskets.store.books import Books
 from option_baskets.store.inbox import Inbox
@@ -136,6 +136,7 @@ class Shop:
     """Of accounts."""
     longest: timedelta = LONGEST
     """How long a shift may last."""
+    pace: Pace = field(default_factory=Pace)
     day: date | None = None
     """Which of the recorded days; None: there is only one."""
     lasted: list[tuple[datetime, timedelta]] = field(default_factory=list)
@@ -192,6 +193,7 @@ class Shop:
             accounts=accounts,
             connect=connect,
             rate_of=lambda _: None,
+            pace=self.pace,
         )
         trading.session = self.session
         return trading

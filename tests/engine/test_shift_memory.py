@@ -2,12 +2,14 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from option_baskets.adapters.basket_file import parse_basket
+from option_baskets.adapters.brokers.paper_behaviour import Behaviour, Outage
 from option_baskets.adapters.clock import SimulatedClock, run_simulated
 from option_baskets.domain.contract import Contract, Side, contract_of
 from option_baskets.domain.ids import Action
@@ -16,6 +18,7 @@ from option_baskets.domain.reasons import Reason
 from option_baskets.domain.risk import approve
 from option_baskets.domain.run import Run
 from option_baskets.engine.standing import Standing, subject_of
+from option_baskets.engine.trading import Pace
 from option_baskets.store.records import Alert
 from option_baskets.wiring import LOCAL_USER
 from tests.engine.shifts import Shop
@@ -96,3 +99,20 @@ def test_what_an_alert_says_of_an_account_is_what_it_is_remembered_by(units: int
     assert standing.apart == {}
     future = replace(call(), strike=None, type=type(call().type)("FUT"))
     assert contract_of(future.key) == future
+
+
+def test_an_account_that_cannot_be_read_for_minutes_is_told_once_an_outage(tmp_path: Path) -> None:
+    record(tmp_path / "days", QUIET)
+    outages = tuple(Outage(start=instant(at), lasts=timedelta(minutes=3)) for at in ("09:22:30", "09:30:30"))
+    _, alerts = day_of_shifts(tmp_path, behaviour={"one": Behaviour(outages=outages)})
+    told = [alert.at for alert in alerts if alert.code == "order_book_unread"]
+    assert [f"{at:%H:%M}" for at in told] == ["09:23", "09:31"]
+
+
+def test_a_sold_leg_without_prices_is_told_once_until_they_come_again(tmp_path: Path) -> None:
+    prices = dict(QUIET)
+    prices[call()] = {f"09:{minute}": "100" for minute in range(15, 40) if not (22 <= minute < 26 or 29 <= minute < 33)}
+    record(tmp_path / "days", prices)
+    _, alerts = day_of_shifts(tmp_path, pace=Pace(blind_after=timedelta(seconds=90)))
+    told = [alert.at for alert in alerts if alert.code == "blind"]
+    assert len(told) == 2

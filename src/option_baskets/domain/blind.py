@@ -1,6 +1,6 @@
 """Sold legs whose prices have stopped coming: no stop of theirs can fire."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from option_baskets.domain.contract import Side
 from option_baskets.domain.market import Snapshot
@@ -13,11 +13,12 @@ def unseen(run: Run, market: Snapshot, after: timedelta) -> tuple[LegPosition, .
         position
         for position in run.positions
         if position.side is Side.SELL and position.open and position.exit_reason is None
-        if _is_unseen(position, market, after)
+        if market.at - silent_since(position, market) >= after
     )
 
 
-def _is_unseen(position: LegPosition, market: Snapshot, after: timedelta) -> bool:
+def silent_since(position: LegPosition, market: Snapshot) -> datetime:
+    """When a price of it came last; where none has, its entry."""
     quote = market.quote(position.contract)
     since = quote.as_of if quote is not None else position.entry_time
-    return since is not None and market.at - since >= after
+    return since if since is not None else market.at

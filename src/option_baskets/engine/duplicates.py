@@ -89,9 +89,11 @@ async def remember_alerts(trading: Trading) -> None:
     """
     for user_id in sorted({user_id for user_id, _ in trading.desk.brokers}):
         for alert in await trading.books.alerts(user_id, trading.close_of_day().date()):
-            trading.alerted.add(((user_id, alert.account), alert.subject))
-            if alert.code == EXTERNAL and (user_id, alert.account) in trading.desk.brokers:
-                standing = trading.standings.setdefault((user_id, alert.account), Standing())
+            account = user_id, alert.account
+            trading.alerted.add((account, alert.subject))
+            trading.told_at[account, alert.code, alert.run_id, alert.subject] = alert.at
+            if alert.code == EXTERNAL and account in trading.desk.brokers:
+                standing = trading.standings.setdefault(account, Standing())
                 standing.remember(alert.subject)
 
 

@@ -34,6 +34,9 @@ LOG = logging.getLogger(__name__)
 
 READ_WITHIN = timedelta(seconds=10)
 """An account that does not answer by then is not read this time."""
+UNREAD_AGAIN = timedelta(minutes=5)
+"""Before another process says again that an account cannot be read; it does not know whether it could meanwhile."""
+_UNREAD = "order_book_unread"
 AGAIN_AFTER = timedelta(seconds=5)
 """Between two readings of an account where something waits to be confirmed."""
 MOST_READS = 10
@@ -167,9 +170,12 @@ async def _read(
     except (Unavailable, Unclear, TimeoutError) as error:
         if not standing.is_unread:
             standing.is_unread = True
+            told = trading.told_at.get((account, _UNREAD, "", ""))
+            if told is not None and trading.clock.now() - told < UNREAD_AGAIN:
+                return None  # by a process before this one
             why = str(error) or f"no answer within {READ_WITHIN.total_seconds():.0f} s"
             message = f"{account[1]}: its order book cannot be read: {why}"
-            await trading.alert(account[0], "order_book_unread", message, account=account[1])
+            await trading.alert(account[0], _UNREAD, message, account=account[1])
         return None
     standing.is_unread = False
     return reading

@@ -78,6 +78,8 @@ class Trading:
     """What limits have ended today."""
     standings: dict[AccountKey, Standing] = field(default_factory=dict)
     """How accounts stand beside our books; those that were read."""
+    told_at: dict[tuple[AccountKey, str, str, str], datetime] = field(default_factory=dict)
+    """(account, code, run, subject) of alerts of the day by processes before this one, and when the last one was."""
     blind: set[tuple[RunKey, tuple[str, str, int]]] = field(default_factory=set)
     """Sold legs without prices, as the last stop check found them."""
     alerted: set[tuple[AccountKey, str]] = field(default_factory=set)
