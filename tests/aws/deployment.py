@@ -66,7 +66,7 @@ async def _stacks(folder: Path, emulated: Emulator, line: BadLine, bus_address: 
     )
     dynamo = await Dynamo.open(region=emulated.region, endpoint=emulated.endpoint, patience=PATIENCE)
     try:
-        async with httpx.AsyncClient(verify=False) as http:
+        async with httpx.AsyncClient(verify=False, timeout=PATIENCE) as http:
             platform = Deployed(
                 emulator=emulated, bus_address=bus_address, outputs=outputs, dynamo=dynamo, http=http, line=line
             )

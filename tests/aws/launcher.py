@@ -52,6 +52,8 @@ def _try(functions: Any, record: Mapping[str, Any], event: Mapping[str, Any]) ->
 
 
 class _Answer(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # one connection for all that is asked
+
     def do_GET(self) -> None:
         functions = import_module("ministack.services.lambda_svc")
         batches = sum(functions._esm_inflight.values())
