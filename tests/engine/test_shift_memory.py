@@ -12,6 +12,7 @@ from option_baskets.adapters.basket_file import parse_basket
 from option_baskets.adapters.brokers.paper_behaviour import Behaviour, Outage
 from option_baskets.adapters.clock import SimulatedClock, run_simulated
 from option_baskets.domain.contract import Contract, Side, contract_of
+from option_baskets.domain.dynamic import Result
 from option_baskets.domain.ids import Action
 from option_baskets.domain.order import Intent
 from option_baskets.domain.reasons import Reason
@@ -19,6 +20,7 @@ from option_baskets.domain.risk import approve
 from option_baskets.domain.run import Run
 from option_baskets.engine.standing import Standing, subject_of
 from option_baskets.engine.trading import Pace
+from option_baskets.engine.units import result_of
 from option_baskets.store.records import Alert
 from option_baskets.wiring import LOCAL_USER
 from tests.engine.shifts import Shop
@@ -116,3 +118,23 @@ def test_a_sold_leg_without_prices_is_told_once_until_they_come_again(tmp_path: 
     _, alerts = day_of_shifts(tmp_path, pace=Pace(blind_after=timedelta(seconds=90)))
     told = [alert.at for alert in alerts if alert.code == "blind"]
     assert len(told) == 2
+
+
+def test_whoever_divides_units_without_accounts_counts_the_same_charges(tmp_path: Path) -> None:
+    record(tmp_path / "days", QUIET)
+
+    async def main(clock: SimulatedClock) -> tuple[Result, Result]:
+        shop = Shop(data=tmp_path, days=tmp_path / "days", clock=clock)
+        try:
+            await shop.adopt(LOCAL_USER, parse_basket("format = 1\n" + STRADDLE, FACTS.names))
+            await shop.play()
+            (run,) = await shop.books.runs_on(LOCAL_USER, DAY)
+            accounts = {(LOCAL_USER, each.id): each for each in await shop.books.accounts(LOCAL_USER)}
+            knowing, dispatching = shop.trading(shop.books, accounts), shop.trading(shop.books, {})
+            return await result_of(knowing, run), await result_of(dispatching, run)
+        finally:
+            await shop.close()
+
+    knowing, dispatching = run_simulated(main, instant("09:00"))
+    assert knowing.net < 0
+    assert dispatching == knowing

@@ -15,6 +15,7 @@ from option_baskets.domain.errors import Conflict, Halt
 from option_baskets.domain.money import ZERO, rupees
 from option_baskets.domain.run import Run
 from option_baskets.domain.session import IST, Session
+from option_baskets.engine.accounts import meet
 from option_baskets.engine.report import charges_of
 from option_baskets.engine.trading import Trading
 
@@ -111,6 +112,7 @@ async def _results(trading: Trading, runs: Sequence[Run], known: Mapping[str, Re
 
 async def result_of(trading: Trading, run: Run) -> Result:
     """A closed run's net profit in rupees. A charge without a known rate is not taken off, and named."""
+    await meet(trading, run.user_id, dict.fromkeys(position.account for position in run.positions))
     accounts = {account: each for (user, account), each in trading.accounts.items() if user == run.user_id}
     orders = await trading.books.orders_of_run(run.user_id, run.id)
     net = sum((position.gross for position in run.positions), ZERO)
