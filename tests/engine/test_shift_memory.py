@@ -99,6 +99,7 @@ def test_what_an_alert_says_of_an_account_is_what_it_is_remembered_by(units: int
     assert standing.apart == {call(): units}
     standing.remember(subject_of(call(), 0))
     assert standing.apart == {}
+    assert contract_of(call().key).name == call().name
     future = replace(call(), strike=None, type=type(call().type)("FUT"))
     assert contract_of(future.key) == future
 
@@ -138,3 +139,29 @@ def test_whoever_divides_units_without_accounts_counts_the_same_charges(tmp_path
     knowing, dispatching = run_simulated(main, instant("09:00"))
     assert knowing.net < 0
     assert dispatching == knowing
+
+
+def test_an_order_given_up_is_looked_for_after_its_run_is_over(tmp_path: Path) -> None:
+    """The entry's answers are lost, and the book shows it after minutes: it is closed, though no run was open."""
+    record(tmp_path / "days", QUIET)
+    slow = Behaviour(seed=3, lost_updates=1, slow_book=timedelta(minutes=8))
+
+    async def main(clock: SimulatedClock) -> tuple[list[Run], list[Alert]]:
+        lost = replace(slow, lost_answers=1)
+        shop = Shop(data=tmp_path, days=tmp_path / "days", clock=clock, behaviour={"one": lost})
+
+        async def answered_again() -> None:
+            await clock.sleep_until(instant("09:20:30"))
+            shop.behaviour = {"one": slow}
+
+        try:
+            await shop.adopt(LOCAL_USER, parse_basket("format = 1\n" + STRADDLE, FACTS.names))
+            await asyncio.gather(shop.play(), answered_again())
+            return await shop.books.runs_on(LOCAL_USER, DAY), await shop.books.alerts(LOCAL_USER, DAY)
+        finally:
+            await shop.close()
+
+    (run,), alerts = run_simulated(main, instant("09:00"))
+    assert any(alert.code == "absent_order_found" for alert in alerts)
+    assert any(position.entered for position in run.positions)
+    assert not any(position.open for position in run.positions)

@@ -65,7 +65,7 @@ def contract_of(key: str) -> Contract:
     """The contract with this key."""
     underlying, expiry, strike, type_ = key.split("|")
     type_of = ContractType(type_)
-    at = Decimal(strike) if type_of.is_option else None
+    at = Decimal(f"{Decimal(strike).normalize():f}") if type_of.is_option else None
     return Contract(underlying=underlying, expiry=date.fromisoformat(expiry), strike=at, type=type_of)
 
 
