@@ -1,7 +1,7 @@
 """Shifts over a day's edges: what lasts too long, what comes on another day, and what nobody was sent for."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,14 @@ from tests.engine.nights import MON, TUE, days, on
 from tests.engine.nights import call as month_call
 from tests.engine.nights import put as month_put
 from tests.engine.shifts import Shop
-from tests.engine.tiny_day import DAY, FACTS, QUIET, STRADDLE, Prices, instant, record, steady
+from tests.engine.tiny_day import DAY, FACTS, QUIET, STRADDLE, Prices, call, instant, put, record, steady
 
 OVERNIGHT = STRADDLE.replace(
     'exit = "09:35"', 'exit = "09:35"\nholding = "next_day"\nproduct = "NRML"\nexpiry = { series = "monthly" }'
 )
+
+
+MONTHLY = 'exit = "09:35"\nexpiry = { series = "monthly" }'
 
 
 def at_work(shop: Shop, basket: str, act: Callable[[], Awaitable[Any]]) -> Any:
@@ -57,6 +60,30 @@ def test_a_shift_hands_over_before_its_time_is_over_and_the_exit_is_still_filled
     shop = run_simulated(main, instant("09:00"))
     assert max(lasted for _, lasted in shop.lasted) < timedelta(seconds=75)
     assert not shop.held
+
+
+def test_nothing_is_ordered_after_the_close(tmp_path: Path) -> None:
+    """The account comes back at the close with a leg still held: that is told, and no order is sent for it."""
+    month = date(2026, 12, 29)
+    prices: Prices = {"NIFTY": steady("26010"), call(expiry=month): steady("100"), put(expiry=month): steady("80")}
+    folder = record(tmp_path / "days", prices)
+    out = Behaviour(outages=(Outage(start=instant("09:34:30"), lasts=timedelta(minutes=5, seconds=30)),))
+
+    async def main(clock: SimulatedClock) -> Shop:
+        shop = Shop(data=tmp_path, days=folder, clock=clock, behaviour={"one": out})
+
+        async def act() -> None:
+            await shop.play()
+            await shop.look_back(LOCAL_USER)
+            alerts = await shop.books.alerts(LOCAL_USER, DAY)
+            assert "not_closed" in {alert.code for alert in alerts}
+
+        await at_work(shop, STRADDLE.replace('exit = "09:35"', MONTHLY), act)
+        return shop
+
+    shop = run_simulated(main, instant("09:00"))
+    assert shop.held
+    assert [entry.placed_at for entry in shop.book if entry.placed_at >= shop.session.close] == []
 
 
 def test_a_request_to_leave_is_found_by_the_next_check_where_nobody_was_sent_for(tmp_path: Path) -> None:

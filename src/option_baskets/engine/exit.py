@@ -48,7 +48,7 @@ async def close(trading: Trading, key: RunKey, account: str) -> None:
 async def _close(trading: Trading, key: RunKey, account: str) -> None:
     wait = _AGAIN_AFTER
     cancelled: set[str] = set()
-    while _to_close(trading, key, account):
+    while _to_close(trading, key, account) and trading.clock.now() < trading.close_of_day():
         await _hold(trading, key, account)
         await _tell_of_late_fills(trading, key, account)
         if _is_killed(trading, key, account):
