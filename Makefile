@@ -43,8 +43,9 @@ run: $(STAMP)    ## play one simulated trading day with the demo baskets
 serve: $(STAMP)  ## the API at http://127.0.0.1:8000 over a simulated market; books and users in DATA
 	@$(BIN)/baskets serve --data $(or $(DATA),data)
 
-test: setup      ## all tests, with the slowest printed
-	@$(BIN)/pytest -n $(JOBS)
+test: setup      ## all tests but those of aws-test, with the slowest printed
+	@$(BIN)/pytest -n $(JOBS) --ignore=tests/infra
+	@echo "not among them: tests/infra and the deployed platform; make aws-test"
 
 check: setup     ## style, types, layers, clock reads
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
@@ -80,12 +81,14 @@ synth: $(INFRA_STAMP) $(PACKAGED) ## templates of all AWS environments into out/
 	@rm -rf out/infra && mkdir -p out/infra
 	@CDK_OUTDIR=out/infra PYTHONPATH=src $(INFRA)/bin/python -m infra.app > out/synth.log 2>&1 || (cat out/synth.log; exit 1)
 
-aws-test: setup  ## templates: statelint, cfn-lint, what they must hold; and a day on the deployed platform (FULL=1: every death)
+aws-test: setup  ## templates: statelint, cfn-lint, what they must hold; days of the timer, and one on the deployed platform (FULL=1: every death)
 	@begun=$$(date +%s); $(MAKE) --no-print-directory aws-tested && echo "aws-test: $$(($$(date +%s) - begun)) s"
-aws-tested: synth $(PACKAGED_HERE)
-	@PYTHONPATH=src $(INFRA)/bin/python -m infra.lint
-	@CI=true $(BIN)/pytest -n $(JOBS) --dist loadfile tests/infra
-	@CI=true OPTION_BASKETS_DEPLOYED=1 $(BIN)/pytest tests/aws/test_end_to_end.py tests/aws/test_faults.py
+aws-tested:
+	@part() { begun=$$(date +%s); "$$@" && echo "  $$(($$(date +%s) - begun)) s: $$*" | cut -c1-100; }; export CI=true; \
+	part $(MAKE) --no-print-directory synth $(PACKAGED_HERE) && \
+	part env PYTHONPATH=src $(INFRA)/bin/python -m infra.lint && \
+	part $(BIN)/pytest -n $(JOBS) --dist loadfile tests/infra && \
+	part env OPTION_BASKETS_DEPLOYED=1 $(BIN)/pytest tests/aws/test_end_to_end.py tests/aws/test_faults.py
 
 requirements: setup ## compile the pinned requirement files anew
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal pyproject.toml -o requirements/run.txt

@@ -97,7 +97,9 @@ def _publish(emulator: Emulator, out: Path, stack: str, packages: Path, variable
 def _zip(folder: Path) -> bytes:
     zipped = folder.with_suffix(".zip")
     if not zipped.exists():
-        write_zip(folder, zipped)
+        made = folder.with_name(f"{folder.name}-{os.getpid()}.zip")
+        write_zip(folder, made)
+        made.replace(zipped)  # whoever deploys beside us never reads half a file
     return zipped.read_bytes()
 
 

@@ -34,12 +34,14 @@ def _emulator(folder: Path, **variables: str) -> Iterator[Emulator]:
         if os.environ.get("CI") == "true":
             pytest.fail(why)
         pytest.skip(why)
-    with pytest.MonkeyPatch.context() as patch, started(folder, None, **variables) as engine:
-        if engine.name != "ministack":
-            pytest.skip("DynamoDB Local is DynamoDB alone")
+    with pytest.MonkeyPatch.context() as patch:
         for name, value in (("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")):
             patch.setenv(name, value)
-        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+        # What it runs inherits its environment: functions of one emulator must not talk to another.
+        for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"):
             patch.delenv(name, raising=False)
-        patch.setenv("AWS_ENDPOINT_URL", engine.endpoint)
-        yield Emulator(endpoint=engine.endpoint, region=REGION)
+        with started(folder, None, **variables) as engine:
+            if engine.name != "ministack":
+                pytest.skip("DynamoDB Local is DynamoDB alone")
+            patch.setenv("AWS_ENDPOINT_URL", engine.endpoint)
+            yield Emulator(endpoint=engine.endpoint, region=REGION)

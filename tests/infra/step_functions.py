@@ -227,6 +227,7 @@ def in_process() -> Iterator[Callable[[StepFunctions], None]]:
 
     config = {"stepfunctions": {"execute_state_machine": True}}
     with pytest.MonkeyPatch.context() as patch, mock_aws(config=config):
+        patch.delenv("AWS_ENDPOINT_URL", raising=False)  # of an emulator that other tests of this process have
         patch.setattr(Timestamp, "_eval_body", wait)
         patch.setattr(lambda_eval_utils, "_invoke_lambda_function", invoke)
         patch.setattr(ExecutionWorker, "_execution_logic", interpreted)

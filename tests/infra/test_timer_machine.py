@@ -1,9 +1,9 @@
-"""The timer's state machine: how much history a day makes, and what it does with what functions return."""
+"""The timer's state machine as data: how much history a day makes, and what its template and its linter say of it."""
 
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import date, time
 from typing import Any
 
@@ -76,47 +76,6 @@ def test_a_throttled_function_is_tried_again_within_the_lead_and_the_grace_of_an
     assert "Lambda.TooManyRequestsException" in busy["ErrorEquals"]
     assert "Lambda.ServiceException" in busy["ErrorEquals"]
     assert sum(pauses) < LEAD_SECONDS + 60
-
-
-def states(machine: Mapping[str, Any], answers: Iterator[Mapping[str, Any]]) -> Iterator[str]:
-    """Walk the machine with what its functions return; a reading of the language apart from any engine."""
-    name: str = machine["StartAt"]
-    data: Mapping[str, Any] = {}
-    while True:
-        yield name
-        state = machine["States"][name]
-        match state["Type"]:
-            case "Succeed":
-                return
-            case "Task":
-                data, name = next(answers), state["Next"]
-            case "Wait":
-                assert data[state["TimestampPath"].removeprefix("$.")].endswith("Z")
-                name = state["Next"]
-            case "Choice":
-                (choice,) = state["Choices"]
-                is_so = data[choice["Variable"].removeprefix("$.")] is choice["BooleanEquals"]
-                name = choice["Next"] if is_so else state["Default"]
-
-
-def test_a_day_without_a_session_ends_before_anything_is_waited_for() -> None:
-    assert list(states(MACHINE, iter([{"done": True}]))) == ["Session", "IsThereASession", "NoSession"]
-
-
-def test_turns_go_round_until_a_function_says_that_the_day_is_over() -> None:
-    answers: Iterator[Mapping[str, Any]] = iter(
-        [
-            {"done": False, "wake": "2026-11-23T03:29:55Z"},
-            {"done": False, "wake": "2026-11-23T03:30:55Z"},
-            {"done": True},
-        ]
-    )
-    assert list(states(MACHINE, answers)) == [
-        "Session", "IsThereASession",
-        "UntilTheBoundary", "Turn", "IsOver",
-        "UntilTheBoundary", "Turn", "IsOver",
-        "Closed",
-    ]  # fmt: skip
 
 
 def test_the_template_holds_this_machine_and_calls_these_functions(trading: Template) -> None:
