@@ -75,6 +75,7 @@ ASKED: dict[str, Callable[[Books], Awaitable[object]]] = {
     "due_exits": lambda books: books.due_exits(instant("15:15")),
     "occupied_exit_minutes": lambda books: books.occupied_exit_minutes(DAY),
     "last_ticks": lambda books: books.last_ticks(DAY),
+    "is_begun": lambda books: books.is_begun(DAY),
     "newest_session": lambda books: books.newest_session(),
     "market": lambda books: books.market("NIFTY"),
     "order": lambda books: books.order(USER, ORDER.intent.id),

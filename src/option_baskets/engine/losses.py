@@ -220,7 +220,7 @@ async def take_up(trading: Trading) -> None:
     users = sorted({user for user, _ in trading.accounts})
     for user_id in users:
         await _take_up_limits(trading, user_id)
-    if not await trading.books.last_ticks(day):
+    if not await trading.books.is_begun(day):
         return
     start = datetime.combine(day, time.min, IST)
     fences: list[Fence] = []

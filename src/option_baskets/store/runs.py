@@ -201,6 +201,11 @@ class Runs(Shelf):
         items = await self._items(CONFIGURATIONS, keys.ticks(day))
         return [codec.decode(item.body, TickMark) for item in items]
 
+    async def is_begun(self, day: date) -> bool:
+        """Whether some tick of the day was emitted."""
+        page = await self.table.query(CONFIGURATIONS, keys.ticks(day), limit=1)
+        return bool(page.items)
+
     async def mark_session(self, day: date) -> None:
         """Note that this day is traded, where it is the newest that was."""
         key = keys.NEWEST_SESSION
