@@ -27,7 +27,7 @@ from option_baskets.wiring import LOCAL_USER, Embedded, Market, play
 FACTS = load()
 NEAR = 400
 """Points from the spot at which the day begins; strikes farther away are left out."""
-MINUTES = 16
+MINUTES = 20
 """Of the session that have prices of their own; all that is traded is over by then."""
 _MINUTE = timedelta(minutes=1)
 
