@@ -65,7 +65,7 @@ def test_a_renewal_whose_answer_was_lost_is_a_renewal(tmp_path: Path) -> None:
     async def main(clock: SimulatedClock) -> None:
         async for table in opened(tmp_path, clock):
             line = Answerless(table)
-            leases = Leases(line, clock)  # type: ignore[arg-type]
+            leases = Leases(line, clock)
             lease = await leases.take("ann", "first")
             assert lease is not None
             line.loses = True

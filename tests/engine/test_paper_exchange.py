@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import option_baskets.adapters.brokers as brokers_package
 from option_baskets.adapters.brokers.fills import FillModel, Level, QuotedFills, RecordedFills
 from option_baskets.adapters.brokers.paper_behaviour import Behaviour
+from option_baskets.adapters.brokers.paper_book import PaperBook
 from option_baskets.adapters.brokers.paper_floor import Protection, no_protection
 from option_baskets.domain.contract import Contract, Side
 from option_baskets.domain.errors import Invalid, NotFound, Unavailable, Unclear
@@ -69,7 +70,12 @@ def recorded(opened: Opener, slippage: str = "0") -> Venue:
 
 
 def book(venue: Venue) -> Path:
-    return venue.exchange.book.path
+    return book_file(venue).path
+
+
+def book_file(venue: Venue) -> PaperBook:
+    assert isinstance(venue.exchange.book, PaperBook)
+    return venue.exchange.book
 
 
 def rows(path: Path, sql: str) -> list[tuple[Any, ...]]:
@@ -344,7 +350,7 @@ async def test_a_full_disk_is_unavailable_and_leaves_no_order(venue: Venue) -> N
     placed = await venue.broker().place(order(tag="A", limit="98.00"))
     pages = rows(book(venue), "PRAGMA page_count")[0][0]
     # The limit is the engine's own, of its one writing connection.
-    writer = venue.exchange.book._file._writer
+    writer = book_file(venue)._file._writer
     writer.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(Unavailable, match="disk is full"):
         await asyncio.gather(*(venue.broker().place(order(tag=f"T{n}")) for n in range(200)))
