@@ -22,7 +22,7 @@ ORDERS = 12
 """That a user hands to the exchange in the day."""
 FULL = os.environ.get("FULL") == "1"
 SEED = int(os.environ.get("OPTION_BASKETS_SEED", "1"))
-DEADLY = sorted(random.Random(SEED).sample(range(1, ORDERS + 1), ORDERS if FULL else 2))
+DEADLY = sorted(random.Random(SEED).sample(range(1, ORDERS + 1), ORDERS if FULL else 1))
 """Orders with which in hand a process is killed; each kills one of another user."""
 TWICE, CONTESTED = "thrice-woken", "contested"
 
