@@ -81,14 +81,15 @@ synth: $(INFRA_STAMP) $(PACKAGED) ## templates of all AWS environments into out/
 	@rm -rf out/infra && mkdir -p out/infra
 	@CDK_OUTDIR=out/infra PYTHONPATH=src $(INFRA)/bin/python -m infra.app > out/synth.log 2>&1 || (cat out/synth.log; exit 1)
 
-aws-test: setup  ## templates: statelint, cfn-lint, what they must hold; days of the timer, and one on the deployed platform (FULL=1: every death)
+aws-test: setup  ## templates: statelint, cfn-lint, what they must hold; days of the timer, and one on the deployed platform (FULL=1: deaths too)
 	@begun=$$(date +%s); $(MAKE) --no-print-directory aws-tested && echo "aws-test: $$(($$(date +%s) - begun)) s"
 aws-tested:
 	@part() { begun=$$(date +%s); "$$@" && echo "  $$(($$(date +%s) - begun)) s: $$*" | cut -c1-100; }; export CI=true; \
-	part $(MAKE) --no-print-directory synth $(PACKAGED_HERE) && \
-	part env PYTHONPATH=src $(INFRA)/bin/python -m infra.lint && \
-	part $(BIN)/pytest -n $(JOBS) --dist loadfile tests/infra && \
-	part env OPTION_BASKETS_DEPLOYED=1 $(BIN)/pytest tests/aws/test_end_to_end.py tests/aws/test_faults.py
+	part $(MAKE) --no-print-directory synth $(PACKAGED_HERE) || exit 1; \
+	{ part env PYTHONPATH=src $(INFRA)/bin/python -m infra.lint && \
+	part $(BIN)/pytest -n $(JOBS) --dist loadfile tests/infra; } > out/templates.log 2>&1 & templates=$$!; \
+	part env OPTION_BASKETS_DEPLOYED=1 $(BIN)/pytest tests/aws/test_end_to_end.py tests/aws/test_faults.py; \
+	deployed=$$?; wait $$templates; templates=$$?; cat out/templates.log; [ $$deployed$$templates = 00 ]
 
 requirements: setup ## compile the pinned requirement files anew
 	@$(BIN)/uv pip compile --quiet --generate-hashes --no-header --no-emit-index-url --no-annotate --python-version 3.11 --universal pyproject.toml -o requirements/run.txt
