@@ -29,13 +29,11 @@ from option_baskets.domain.facts import Facts
 from option_baskets.domain.instrument import redated
 from option_baskets.domain.price_band import price_band
 from option_baskets.domain.session import IST, Session
+from option_baskets.engine.assembly import assembled
 from option_baskets.engine.day import TradingDay, Watch
-from option_baskets.engine.desk import AccountKey, Desk
-from option_baskets.engine.rates import Bucket, Rate
+from option_baskets.engine.rates import Rate
 from option_baskets.engine.report import DayRecord, record_of
-from option_baskets.engine.rule_market import RuleMarket
-from option_baskets.engine.runs import OpenRuns
-from option_baskets.engine.trading import Pace, Trading
+from option_baskets.engine.trading import Pace
 from option_baskets.ports import Broker, Clock, MarketData
 from option_baskets.store.books import Books, Level
 from option_baskets.store.health import Health
@@ -173,23 +171,11 @@ class Embedded:
         """The engine over the accounts there are now, its handlers subscribed. It meets those that come later."""
         await self.table.take_up()
         accounts = {(user, account.id): account for user, account in await self.books.all_accounts()}
-        brokers: dict[AccountKey, Broker] = {
-            (user, name): self._connect(user, account) for (user, name), account in accounts.items()
-        }
-        runs = OpenRuns(self.books, self.clock, self.queue)
-        trading = Trading(
+        trading = assembled(
             books=self.books,
-            market=RuleMarket(self._market.feed, self.facts),
+            feed=self._market.feed,
             clock=self.clock,
             queue=self.queue,
-            runs=runs,
-            desk=Desk(
-                books=self.books,
-                runs=runs,
-                brokers=brokers,
-                buckets={key: Bucket(self.clock, self._rate_of(account)) for key, account in accounts.items()},
-                clock=self.clock,
-            ),
             facts=self.facts,
             accounts=accounts,
             connect=self._connect,
